@@ -1,0 +1,255 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/route.h"
+#include "base/secret.h"
+
+// The contract between the broker and what can be leased. An engine sees nothing of the broker but
+// the interfaces declared here.
+namespace curfew::engines {
+
+// Who is behind a request, as it is remembered for good. A snapshot taken when the request came in;
+// what the caller wrote (purpose, session) is bounded and free of control characters already.
+struct Attribution {
+  std::string entity_id;       // empty while the token belongs to no entity
+  std::string display_name;    // the token's
+  std::string token_accessor;  // never the token
+  std::string purpose;
+  std::string session;
+  std::string trace_id;  // 32 hex digits of a W3C traceparent, or empty
+  std::string remote_address;
+};
+
+// One request to an engine's own paths (configuration, keys, values).
+struct Call {
+  Operation operation;
+  std::string path;    // below the mount, without a leading '/'
+  RouteParams params;  // the named parts of the path
+  Json data;           // body, or the query of a read; always an object
+  Attribution attribution;
+};
+
+// What an engine answers. A null `data` becomes 204 unless `status` says otherwise.
+struct Reply {
+  Json data = nullptr;
+  std::vector<std::string> warnings = {};
+  int status = 0;                           // 0: 200 with data, 204 without
+  std::optional<Millis> advisory_ttl = {};  // shown as lease_duration, with no lease behind it
+};
+
+using CallHandler = std::function<Result<Reply>(const Call&)>;
+using CallRoutes = RouteTable<CallHandler>;
+
+// What a caller was allowed to ask for. Values only.
+struct IssueRequest {
+  std::string path;      // below the mount: "creds/agent-readonly"
+  RouteParams params;    // the named parts of that path
+  std::string lease_id;  // chosen by the broker; unique for all time
+  Json data;             // parameters of the request
+  Attribution attribution;
+};
+
+// Everything that is needed to find and remove one external effect, and nothing secret. It is
+// stored on the lease and stays sufficient when the role's configuration is changed or deleted.
+struct Handle {
+  std::string resource;  // what the effect depends on, for grouping: a target, a key's version
+  Json fields;           // the engine's own; an object
+};
+
+// How long the credential may live. The broker does the arithmetic, for all engines alike.
+struct Terms {
+  Millis ttl{0};            // the role's default; 0: the mount's
+  Millis max_ttl{0};        // counted from the issue; 0: the mount's
+  Millis requested_ttl{0};  // what the caller asked for; 0: nothing
+  bool renewable = true;
+};
+
+struct IssuePlan {
+  std::string role;  // for grouping and display
+  Handle handle;
+  Terms terms;
+  Json work;  // what apply() needs beside the handle; not stored, may hold statements, no secret
+};
+
+// Proof that a plan's intent is on stable storage. Only the lease store can make one, so that
+// forgetting to write ahead does not compile.
+class DurableIntent {
+ public:
+  const std::string& lease_id() const { return lease_id_; }
+  const IssuePlan& plan() const { return plan_; }
+  WallTime expires_at() const { return expires_at_; }
+
+ private:
+  friend class DurableIntentMaker;
+  DurableIntent(std::string lease_id, IssuePlan plan, WallTime expires_at)
+      : lease_id_(std::move(lease_id)), plan_(std::move(plan)), expires_at_(expires_at) {}
+
+  std::string lease_id_;
+  IssuePlan plan_;
+  WallTime expires_at_;
+};
+
+// What apply() made.
+struct Issued {
+  Json data;        // for the caller: holds the secret; not stored
+  Json facts = {};  // merged into the handle's fields when the lease becomes active; an object
+  std::vector<std::string> warnings = {};
+};
+
+enum class Presence { kAbsent, kPresent };
+
+// The steps of a revocation, in order. Each is idempotent and a transaction of its own.
+enum class Phase { kLockOut, kTerminate, kClean, kDrop };
+const char* phase_name(Phase phase);
+
+// What the broker remembers of a revocation, across crashes.
+// Thread-safety: used by the one thread that revokes.
+class PhaseRecord {
+ public:
+  virtual ~PhaseRecord() = default;
+  virtual bool is_done(Phase phase) const = 0;
+  // Durable when it returns success. `note` goes on the receipt; an object without secrets.
+  virtual Status done(Phase phase, Json note) = 0;
+};
+
+// Proof that the access is gone, from a fresh look and not from the absence of errors.
+struct Receipt {
+  Json checked;                   // what was looked at and what was found; an object
+  Json warnings = Json::array();  // what was left behind or could not be done as told
+};
+
+// Thread-safety: belongs to one call.
+struct CallContext {
+  SteadyTime deadline;  // give up then: cancel at the target and return kInDoubt
+};
+
+// The mount's own part of the broker's store: sealed, keyed by text with '/' in it.
+class StorageReader {
+ public:
+  virtual ~StorageReader() = default;
+  virtual Result<std::optional<Json>> get(std::string_view key) const = 0;
+  // The next path elements below `prefix` ("" or ending in '/'), sorted; folders end in '/'.
+  virtual Result<std::vector<std::string>> list(std::string_view prefix) const = 0;
+};
+
+class StorageWriter : public StorageReader {
+ public:
+  virtual Status put(std::string_view key, const Json& value) = 0;
+  virtual Status remove(std::string_view key) = 0;  // absent is success
+};
+
+// Thread-safe. The functions run at once, in the calling or in another thread, before these return.
+class MountStorage {
+ public:
+  virtual ~MountStorage() = default;
+  // A consistent view.
+  virtual Status read(const std::function<Status(const StorageReader&)>& reader) const = 0;
+  // One transaction, durable when this returns success, without effect when it fails or `writer`
+  // does. Writers run one at a time, so a check and the write that depends on it belong in one.
+  // `writer` must not block and must not call the store by another way.
+  virtual Status write(const std::function<Status(StorageWriter&)>& writer) = 0;
+
+  // One value.
+  Result<std::optional<Json>> get(std::string_view key) const;
+  Result<std::vector<std::string>> list(std::string_view prefix) const;
+  Status put(std::string_view key, const Json& value);
+  Status remove(std::string_view key);
+};
+
+// A live lease of this mount, as its engine may see it.
+struct LeaseView {
+  std::string id;
+  std::string role;
+  Handle handle;
+  WallTime expires_at;
+};
+
+// The leases of this mount. Thread-safe.
+class MountLeases {
+ public:
+  virtual ~MountLeases() = default;
+  // nullopt: unknown, of another mount, not active, or past its end. `id` is whole, or the part
+  // behind the mount's path.
+  virtual Result<std::optional<LeaseView>> active(std::string_view id) const = 0;
+  // Leases that are not revoked yet and whose handle names `resource`.
+  virtual Result<std::int64_t> count(std::string_view resource) const = 0;
+  // Makes all of them due now; returns how many. Revocation goes on in the background.
+  virtual Result<std::int64_t> end_all(std::string_view resource) = 0;
+};
+
+// Makes passwords by the broker's password policies. Thread-safe.
+class PasswordMaker {
+ public:
+  virtual ~PasswordMaker() = default;
+  // `policy`: a name, or empty for the default (20 of [0-9A-Za-z-], one of each class at least).
+  virtual Result<Secret> make(std::string_view policy) = 0;
+};
+
+// What an engine is given. All references outlive it.
+struct Services {
+  std::string mount_accessor;
+  Json options;  // the mount's options, an object of strings: {"version":"2"}
+  MountStorage& storage;
+  MountLeases& leases;
+  PasswordMaker& passwords;
+  const Clock& clock;
+  Random& random;
+  Log& log;
+};
+
+// Turns allowed requests into credentials and takes them back.
+//
+// Thread-safety: every method may be called at any time from worker and reaper threads at once.
+// Blocking: apply, revoke, renew, probe and list_owned may block until the deadline; the rest may
+// not. Errors: messages hold no password and no connection string.
+class SecretEngine {
+ public:
+  virtual ~SecretEngine() = default;
+
+  virtual std::string_view type() const = 0;
+
+  // The engine's own paths. One with issues_lease is read through plan() and apply().
+  virtual const CallRoutes& routes() const = 0;
+
+  // Whether the object that a write names exists, so that the broker can tell create from update.
+  // nullopt: this path makes no difference (always an update).
+  virtual Result<std::optional<bool>> exists(const Call& call) const;
+
+  // Decides what will exist, including every externally visible name. Reads the mount's storage,
+  // writes nothing; equal requests, configuration and random bytes give an equal plan.
+  virtual Result<IssuePlan> plan(const IssueRequest& request, Random& random) const;
+
+  // Makes the planned effect exist and returns the secret. All or nothing; called at most once for
+  // an intent. kUnavailable, kRefused, kOverloaded: certainly nothing happened. kInDoubt: assume it
+  // did.
+  virtual Result<Issued> apply(const DurableIntent& intent, const CallContext& context);
+
+  // Makes the effect not exist and ends its sessions. Idempotent: absent is success. Wins against a
+  // late apply() of the same lease: once this has succeeded, an apply that was under way makes
+  // nothing.
+  virtual Result<Receipt> revoke(const std::string& lease_id, const Handle& handle,
+                                 PhaseRecord& phases, const CallContext& context);
+
+  // Moves the external expiry and nothing else; the broker has checked the limits.
+  virtual Status renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
+                       const CallContext& context);
+
+  virtual Result<Presence> probe(const std::string& lease_id, const Handle& handle,
+                                 const CallContext& context);
+
+  // Every external effect that bears this broker's mark, whether or not a lease knows it.
+  virtual Result<std::vector<Handle>> list_owned(const CallContext& context);
+};
+
+}  // namespace curfew::engines

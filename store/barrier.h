@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace curfew::store {
+
+// Seals and opens what is stored: AES-256-GCM under the current data key of a namespace. `context`
+// is bound as associated data (table, key columns, plain index columns), so that a sealed value
+// that was edited, or moved to another row, does not open. Thread-safe.
+class Barrier {
+ public:
+  virtual ~Barrier() = default;
+
+  // kSealed: the keys are not in memory.
+  virtual Result<std::string> seal(std::string_view context, std::string_view plaintext) const = 0;
+
+  // kCorrupt: the bytes or the context are not what was sealed; the message names no content.
+  virtual Result<std::string> open(std::string_view context, std::string_view sealed) const = 0;
+
+  // A keyed hash (HMAC-SHA-256, hex) that only this store's keys can make; `purpose` separates
+  // uses. The same for the whole life of the namespace: it finds rows by tokens that are not
+  // stored.
+  virtual Result<std::string> keyed_hash(std::string_view purpose,
+                                         std::string_view value) const = 0;
+};
+
+}  // namespace curfew::store
