@@ -20,7 +20,7 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 }
 
 // Quoted as JSON: a value with spaces, quotes or line breaks stays one value on one line.
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -40,16 +40,16 @@ class StderrLog final : public Log {
     if (!logger_.should_log(to_spdlog(level))) return;
     std::string line;
     if (json_) {
-      line = "\"event\":" + quoted(event);
+      line = "\"event\":" + json_text(event);
       for (const LogField& field : fields)
-        line += "," + quoted(field.key) + ":" + quoted(field.value);
+        line += "," + json_text(field.key) + ":" + json_text(field.value);
     } else {
       line = event;
       for (const LogField& field : fields) {
         line += ' ';
         line += field.key;
         line += '=';
-        line += quoted(field.value);
+        line += json_text(field.value);
       }
     }
     logger_.log(to_spdlog(level), line);
