@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/route.h"
+#include "base/secret.h"
+
+namespace curfew::broker {
+
+// One request as it comes from the edge: parsed and bounded, not yet believed.
+struct Request {
+  std::string id;  // a UUID, new for every request
+  Operation operation = Operation::kRead;
+  bool help = false;  // describe the path instead of doing anything
+  std::string path;   // below /v1/, percent-decoded, without a leading '/'
+  Json data =
+      Json::object();      // the body; of a read, list or delete also the query. Always an object
+  Secret token;            // X-Vault-Token or a bearer token; may be empty
+  std::string name_space;  // X-Vault-Namespace; empty: the root namespace
+  std::optional<Millis> wrap_ttl;
+  std::string remote_address;
+  std::uint16_t remote_port = 0;
+  // What the caller says of itself, raw: X-Curfew-Purpose, X-Curfew-Session, traceparent.
+  std::string purpose;
+  std::string session;
+  std::string traceparent;
+};
+
+// A token that the answer hands out or describes ("auth" in the envelope).
+struct Auth {
+  Secret client_token;
+  std::string accessor;
+  std::vector<std::string> policies;
+  std::vector<std::string> token_policies;
+  Json metadata = nullptr;  // an object of strings, or null
+  Millis lease_duration{0};
+  bool renewable = false;
+  std::string entity_id;
+  std::string token_type = "service";
+  bool orphan = false;
+  std::int64_t num_uses = 0;
+};
+
+// How the data of an answer is laid out on the wire.
+enum class Layout {
+  kEnvelope,  // the eight keys of Vault's envelope
+  kInjected,  // the envelope, with every key of data also at the top level
+  kBare,      // data is the whole body
+};
+
+struct Response {
+  int status = 0;  // 0: 200 where there is something to say, else 204
+  Layout layout = Layout::kEnvelope;
+  Json data = nullptr;
+  std::string lease_id;
+  bool renewable = false;
+  Millis lease_duration{0};
+  std::optional<Auth> auth;
+  std::vector<std::string> warnings;
+};
+
+}  // namespace curfew::broker
