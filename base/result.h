@@ -96,15 +96,19 @@ inline Status ok() {
 #define CURFEW_CONCAT_(a, b) a##b
 #define CURFEW_CONCAT(a, b) CURFEW_CONCAT_(a, b)
 
+// The names are numbered by __COUNTER__ and not by line: a lambda inside the expression, which is
+// on the same line to the preprocessor, may use these macros too.
+
 // Returns early with the error of a Result-like expression.
-#define RETURN_IF_ERROR(expr)                                                        \
-  do {                                                                               \
-    if (auto status_or_ = (expr); !status_or_) return std::move(status_or_).error(); \
+#define RETURN_IF_ERROR(expr) RETURN_IF_ERROR_IMPL_(CURFEW_CONCAT(status_or_, __COUNTER__), expr)
+#define RETURN_IF_ERROR_IMPL_(tmp, expr)                        \
+  do {                                                          \
+    if (auto tmp = (expr); !tmp) return std::move(tmp).error(); \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto lease, leases.open(...));
 #define ASSIGN_OR_RETURN(decl, expr) \
-  ASSIGN_OR_RETURN_IMPL_(CURFEW_CONCAT(result_or_, __LINE__), decl, expr)
+  ASSIGN_OR_RETURN_IMPL_(CURFEW_CONCAT(result_or_, __COUNTER__), decl, expr)
 #define ASSIGN_OR_RETURN_IMPL_(tmp, decl, expr) \
   auto tmp = (expr);                            \
   if (!tmp) return std::move(tmp).error();      \
