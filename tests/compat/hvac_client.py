@@ -1,0 +1,321 @@
+"""hvac, unmodified, against two servers: see run. Every step is tried even when one fails."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from urllib.parse import unquote, urlsplit
+
+import hvac
+from hvac import exceptions
+
+ENV = os.environ
+TARGET = urlsplit(ENV["CURFEW_TEST_PG"])
+SCHEMA = ENV["COMPAT_SCHEMA"]
+STEPS = []
+
+fresh = hvac.Client(url=ENV["COMPAT_NEW_ADDRESS"])
+root = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=ENV["COMPAT_ROOT_TOKEN"])
+state = {}
+
+
+def step(function):
+    STEPS.append(function)
+    return function
+
+
+def refused(kind, words, call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except kind as error:
+        assert words in str(error), f"another reason: {error}"
+        return error
+    raise AssertionError(f"expected {kind.__name__}, but it succeeded")
+
+
+def psql(username, password, sql):
+    done = subprocess.run(
+        [ENV["COMPAT_PSQL"], "-XqAt", "-h", TARGET.hostname, "-p", str(TARGET.port), "-U", username,
+         "-d", "postgres", "-c", sql],
+        env={**ENV, "PGPASSWORD": password}, capture_output=True, text=True, check=False)
+    return done.returncode == 0, done.stdout.strip() or done.stderr
+
+
+def admin(sql):
+    done, text = psql(unquote(TARGET.username), unquote(TARGET.password), sql)
+    assert done, text
+    return text
+
+
+def role_exists(username):
+    return admin(f"SELECT count(*) FROM pg_roles WHERE rolname = '{username}'") == "1"
+
+
+# --- a server that nobody has initialized yet ---
+
+
+@step
+def init_and_unseal():
+    assert fresh.sys.is_initialized() is False
+    health = fresh.sys.read_health_status(method="GET")
+    assert health.status_code == 501, health
+    made = fresh.sys.initialize(secret_shares=3, secret_threshold=2)
+    assert len(made["keys"]) == 3 and len(made["keys_base64"]) == 3
+    assert fresh.sys.is_initialized() and fresh.sys.is_sealed()
+    assert fresh.sys.read_health_status(method="GET").status_code == 503
+    fresh.token = made["root_token"]
+    refused(exceptions.VaultDown, "sealed", fresh.secrets.kv.v1.read_secret, "a", mount_point="kv")
+    assert fresh.sys.submit_unseal_key(made["keys"][0])["progress"] == 1
+    assert fresh.sys.submit_unseal_key(reset=True)["progress"] == 0
+    fresh.sys.submit_unseal_keys([made["keys_base64"][2], made["keys_base64"][0]])
+    assert not fresh.sys.is_sealed()
+    assert fresh.is_authenticated()
+    state["keys"] = made["keys"]
+
+
+@step
+def seal_and_unseal_again():
+    fresh.sys.enable_secrets_engine("kv", path="kv")
+    fresh.secrets.kv.v1.create_or_update_secret("a", {"b": "c"}, mount_point="kv")
+    fresh.sys.seal()
+    assert fresh.sys.is_sealed()
+    fresh.sys.submit_unseal_keys(state["keys"][:2])
+    assert fresh.secrets.kv.v1.read_secret("a", mount_point="kv")["data"] == {"b": "c"}
+
+
+@step
+def key_status_and_rotation():
+    before = fresh.sys.get_encryption_key_status()["term"]
+    fresh.sys.rotate_encryption_key()
+    assert fresh.sys.get_encryption_key_status()["term"] == before + 1
+    assert fresh.secrets.kv.v1.read_secret("a", mount_point="kv")["data"] == {"b": "c"}
+
+
+# --- a server in development mode ---
+
+
+@step
+def health_and_status():
+    assert root.is_authenticated()
+    assert root.sys.read_health_status(method="GET")["sealed"] is False
+    assert root.sys.read_health_status(method="HEAD").status_code == 200
+    assert root.sys.read_seal_status()["sealed"] is False
+    assert not hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token="no-such-token").is_authenticated()
+
+
+@step
+def mounts():
+    root.sys.enable_secrets_engine("kv", path="kv1", description="one", options={"version": "1"})
+    root.sys.enable_secrets_engine("kv", path="kv2", options={"version": "2"})
+    listed = root.sys.list_mounted_secrets_engines()["data"]
+    assert listed["kv1/"]["type"] == "kv" and listed["kv1/"]["description"] == "one"
+    assert root.sys.retrieve_mount_option("kv2", "version") == "2"
+    root.sys.tune_mount_configuration("kv1", default_lease_ttl="10m", max_lease_ttl="1h")
+    tuned = root.sys.read_mount_configuration("kv1")["data"]
+    assert (tuned["default_lease_ttl"], tuned["max_lease_ttl"]) == (600, 3600)
+    refused(exceptions.InvalidRequest, "in use", root.sys.enable_secrets_engine, "kv", path="kv1")
+    root.sys.move_backend("kv1", "kv-one")
+    root.sys.move_backend("kv-one", "kv1")
+    root.sys.enable_secrets_engine("kv", path="brief")
+    root.sys.disable_secrets_engine("brief")
+    assert "brief/" not in root.sys.list_mounted_secrets_engines()["data"]
+
+
+@step
+def kv_version_1():
+    kv = root.secrets.kv.v1
+    kv.create_or_update_secret("team/app", {"user": "ada", "port": 5432}, mount_point="kv1")
+    assert kv.read_secret("team/app", mount_point="kv1")["data"] == {"user": "ada", "port": 5432}
+    assert kv.list_secrets("team", mount_point="kv1")["data"]["keys"] == ["app"]
+    kv.delete_secret("team/app", mount_point="kv1")
+    refused(exceptions.InvalidPath, "", kv.read_secret, "team/app", mount_point="kv1")
+    assert root.read("kv1/team/app") is None
+
+
+@step
+def kv_version_2():
+    kv = root.secrets.kv.v2
+    place = {"mount_point": "kv2"}
+    made = kv.create_or_update_secret("app", {"a": "1"}, cas=0, **place)
+    assert made["data"]["version"] == 1
+    refused(exceptions.InvalidRequest, "check-and-set", kv.create_or_update_secret, "app", {"a": "x"},
+            cas=0, **place)
+    kv.create_or_update_secret("app", {"a": "2", "b": "keep"}, **place)
+    kv.patch("app", {"a": "3"}, **place)
+    assert kv.read_secret_version("app", **place)["data"]["data"] == {"a": "3", "b": "keep"}
+    assert kv.read_secret_version("app", version=1, **place)["data"]["data"] == {"a": "1"}
+    kv.delete_secret_versions("app", [2], **place)
+    kv.delete_latest_version_of_secret("app", **place)
+    refused(exceptions.InvalidPath, "", kv.read_secret_version, "app", **place)
+    kv.undelete_secret_versions("app", [2, 3], **place)
+    assert kv.read_secret_version("app", version=2, **place)["data"]["data"]["a"] == "2"
+    kv.destroy_secret_versions("app", [1], **place)
+    metadata = kv.read_secret_metadata("app", **place)["data"]
+    assert metadata["versions"]["1"]["destroyed"] is True and metadata["current_version"] == 3
+    assert kv.list_secrets("", **place)["data"]["keys"] == ["app"]
+    kv.update_metadata("app", max_versions=2, cas_required=True, **place)
+    refused(exceptions.InvalidRequest, "check-and-set", kv.create_or_update_secret, "app", {"a": "4"},
+            **place)
+    kv.create_or_update_secret("app", {"a": "4"}, cas=3, **place)
+    kv.configure(max_versions=5, **place)
+    assert kv.read_configuration(**place)["data"]["max_versions"] == 5
+    kv.delete_metadata_and_all_versions("app", **place)
+    refused(exceptions.InvalidPath, "", kv.read_secret_metadata, "app", **place)
+
+
+@step
+def policies():
+    rules = 'path "kv1/open/*" {\n  capabilities = ["read", "list"]\n}\n'
+    root.sys.create_or_update_policy("reader", rules)
+    assert root.sys.read_policy("reader")["data"]["rules"] == rules
+    assert {"default", "reader", "root"} <= set(root.sys.list_policies()["data"]["policies"])
+    root.sys.create_or_update_policy("from-json", {"path": {"kv1/*": {"capabilities": ["read"]}}})
+    refused(exceptions.InvalidRequest, "reed", root.sys.create_or_update_policy, "broken",
+            'path "x" { capabilities = ["reed"] }')
+    root.sys.delete_policy("from-json")
+    refused(exceptions.InvalidPath, "", root.sys.read_policy, "from-json")
+
+
+@step
+def tokens():
+    made = root.auth.token.create(policies=["reader"], ttl="30m", meta={"team": "a"},
+                                  display_name="robot")["auth"]
+    assert made["policies"] == ["default", "reader"] and made["lease_duration"] == 1800
+    robot = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=made["client_token"])
+    seen = robot.auth.token.lookup_self()["data"]
+    assert seen["display_name"] == "token-robot" and seen["meta"] == {"team": "a"}
+    root.secrets.kv.v1.create_or_update_secret("open/a", {"b": "c"}, mount_point="kv1")
+    assert robot.secrets.kv.v1.read_secret("open/a", mount_point="kv1")["data"]["b"] == "c"
+    refused(exceptions.Forbidden, "permission denied", robot.secrets.kv.v1.read_secret, "team/app",
+            mount_point="kv1")
+    assert robot.auth.token.renew_self(increment="20m")["auth"]["lease_duration"] == 1200
+    assert root.auth.token.renew(made["client_token"])["auth"]["accessor"] == made["accessor"]
+    assert root.auth.token.lookup(made["client_token"])["data"]["accessor"] == made["accessor"]
+    assert root.auth.token.lookup_accessor(made["accessor"])["data"]["id"] == ""
+    assert made["accessor"] in root.auth.token.list_accessors()["data"]["keys"]
+    root.auth.token.revoke_accessor(made["accessor"])
+    refused(exceptions.Forbidden, "", robot.auth.token.lookup_self)
+
+
+@step
+def token_trees():
+    root.sys.create_or_update_policy(
+        "maker", 'path "auth/token/create" { capabilities = ["create", "update"] }')
+    made = root.auth.token.create(policies=["maker"])["auth"]["client_token"]
+    maker = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=made)
+    child = maker.auth.token.create(policies=["maker"])["auth"]["client_token"]
+    refused(exceptions.InvalidRequest, "subset", maker.auth.token.create, policies=["reader"])
+    assert hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=child).is_authenticated()
+    root.auth.token.revoke(made)
+    assert not hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=child).is_authenticated()
+
+
+@step
+def audit_device():
+    log = os.path.join(ENV["COMPAT_DIR"], "audit.log")
+    root.sys.enable_audit_device("file", path="trail", options={"file_path": log})
+    assert root.sys.list_enabled_audit_devices()["data"]["trail/"]["options"]["file_path"] == log
+    hashed = root.sys.calculate_hash("trail", "hello")["data"]["hash"]
+    root.secrets.kv.v1.create_or_update_secret("audited", {"word": "hello"}, mount_point="kv1")
+    with open(log, encoding="utf-8") as lines:
+        entries = [json.loads(line) for line in lines]
+    written = [entry for entry in entries
+               if entry["type"] == "request" and entry["request"]["path"] == "kv1/audited"]
+    assert written[0]["request"]["data"]["word"] == hashed
+
+
+@step
+def database_configuration():
+    admin(f"CREATE SCHEMA {SCHEMA}; CREATE TABLE {SCHEMA}.t AS SELECT 42 AS answer")
+    root.sys.enable_secrets_engine("database")
+    root.secrets.database.configure(
+        "pg", "postgresql-database-plugin", allowed_roles=["reader"],
+        connection_url=f"postgresql://{{{{username}}}}:{{{{password}}}}@{TARGET.hostname}:{TARGET.port}"
+                       "/postgres",
+        username=unquote(TARGET.username), password=unquote(TARGET.password))
+    shown = root.secrets.database.read_connection("pg")["data"]
+    assert shown["plugin_name"] == "postgresql-database-plugin"
+    assert unquote(TARGET.password) not in json.dumps(shown)
+    creation = ["CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' "
+                "VALID UNTIL '{{expiration}}';",
+                f'GRANT USAGE ON SCHEMA {SCHEMA} TO "{{{{name}}}}";'
+                f'GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO "{{{{name}}}}";']
+    root.secrets.database.create_role("reader", "pg", creation, default_ttl="1h", max_ttl="24h",
+                                      revocation_statements=['DROP ROLE IF EXISTS "{{name}}";'])
+    role = root.secrets.database.read_role("reader")["data"]
+    assert role["creation_statements"] == creation and role["max_ttl"] == 86400
+    assert root.secrets.database.list_roles()["data"]["keys"] == ["reader"]
+    assert root.secrets.database.list_connections()["data"]["keys"] == ["pg"]
+    root.secrets.database.reset_connection("pg")
+
+
+@step
+def database_credential():
+    answer = root.secrets.database.generate_credentials("reader")
+    assert answer["lease_duration"] == 3600 and answer["renewable"] is True
+    state["lease"] = answer["lease_id"]
+    state["login"] = (answer["data"]["username"], answer["data"]["password"])
+    assert psql(*state["login"], f"SELECT answer FROM {SCHEMA}.t") == (True, "42")
+    assert not psql(*state["login"], f"DELETE FROM {SCHEMA}.t")[0]
+    refused(exceptions.InvalidRequest, "unknown role", root.secrets.database.generate_credentials,
+            "nobody")
+
+
+@step
+def leases():
+    lease = state["lease"]
+    seen = root.sys.read_lease(lease)["data"]
+    assert seen["id"] == lease and seen["renewable"] is True and 3500 < seen["ttl"] <= 3600
+    assert root.sys.renew_lease(lease)["lease_duration"] == 3600
+    assert root.sys.renew_lease(lease, increment=7200)["lease_duration"] == 7200
+    assert root.sys.list_leases("database/creds/reader")["data"]["keys"] == [lease.split("/")[-1]]
+    root.sys.revoke_lease(lease)
+    assert not psql(*state["login"], "SELECT 1")[0]
+    assert not role_exists(state["login"][0])
+    refused(exceptions.InvalidRequest, "", root.sys.renew_lease, lease)
+    refused(exceptions.InvalidRequest, "invalid lease", root.sys.read_lease, lease + "x")
+
+
+@step
+def leases_by_prefix_and_with_their_token():
+    first = root.secrets.database.generate_credentials("reader")["data"]["username"]
+    root.sys.revoke_prefix("database/creds/reader")
+    assert not role_exists(first)
+    root.sys.create_or_update_policy(
+        "issuer", 'path "database/creds/reader" { capabilities = ["read"] }')
+    token = root.auth.token.create(policies=["issuer"])["auth"]["client_token"]
+    robot = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=token)
+    second = robot.secrets.database.generate_credentials("reader")["data"]["username"]
+    root.auth.token.revoke(token)
+    for _ in range(150):
+        if not role_exists(second):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the role outlived its token")
+
+
+@step
+def unmount_and_audit_off():
+    root.sys.disable_secrets_engine("database")
+    root.sys.disable_audit_device("trail")
+    assert "trail/" not in root.sys.list_enabled_audit_devices()["data"]
+
+
+def main():
+    failures = 0
+    for function in STEPS:
+        name = function.__name__.replace("_", " ")
+        try:
+            function()
+            print(f"ok      {name}", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failures += 1
+            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
+    print(f"hvac: {len(STEPS) - failures} of {len(STEPS)} steps passed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

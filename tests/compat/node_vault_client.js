@@ -1,0 +1,287 @@
+'use strict';
+// node-vault, unmodified, against two servers: see run. Every step is tried even when one fails.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const nodeVault = require('node-vault');
+
+const env = process.env;
+const target = new URL(env.CURFEW_TEST_PG);
+const root = nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: env.COMPAT_ROOT_TOKEN });
+const fresh = nodeVault({ endpoint: env.COMPAT_NEW_ADDRESS });
+
+const steps = [];
+const step = (name, run) => steps.push({ name, run });
+const delay = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function rejects(promise, status, pattern) {
+  const error = await promise.then(
+    () => assert.fail(`expected status ${status}, but it succeeded`),
+    (reason) => reason,
+  );
+  assert.equal(error.response?.statusCode, status, error.message);
+  if (pattern) assert.match(error.message, pattern);
+  return error;
+}
+
+function psql(username, password, sql) {
+  const done = spawnSync(
+    env.COMPAT_PSQL,
+    ['-XqAt', '-h', target.hostname, '-p', target.port, '-U', username, '-d', 'postgres', '-c', sql],
+    { env: { ...env, PGPASSWORD: password }, encoding: 'utf8' },
+  );
+  return { ok: done.status === 0, out: done.stdout.trim(), error: done.stderr };
+}
+const admin = (sql) => {
+  const done = psql(decodeURIComponent(target.username), decodeURIComponent(target.password), sql);
+  assert.ok(done.ok, done.error);
+  return done.out;
+};
+
+// --- a server that nobody has initialized yet ---
+
+let keys;
+step('health and status before initialization', async () => {
+  const health = await fresh.health();
+  assert.equal(health.initialized, false);
+  assert.equal(health.sealed, true);
+  assert.equal((await fresh.initialized()).initialized, false);
+  assert.equal((await fresh.status()).initialized, false);
+});
+step('init', async () => {
+  const answer = await fresh.init({ secret_shares: 3, secret_threshold: 2 });
+  assert.equal(answer.keys.length, 3);
+  assert.equal(answer.keys_base64.length, 3);
+  assert.ok(answer.root_token.length > 10);
+  keys = answer.keys;
+  fresh.token = answer.root_token;
+  await rejects(fresh.init({ secret_shares: 1, secret_threshold: 1 }), 400, /already initialized/);
+});
+step('requests while sealed', async () => {
+  await rejects(fresh.read('secret/x'), 503, /sealed/i);
+});
+step('unseal, with a reset on the way', async () => {
+  let status = await fresh.unseal({ key: keys[0] });
+  assert.equal(status.progress, 1);
+  assert.equal(status.t, 2);
+  assert.equal(status.n, 3);
+  status = await fresh.unseal({ reset: true });
+  assert.equal(status.progress, 0);
+  await fresh.unseal({ key: keys[2] });
+  status = await fresh.unseal({ key: keys[1] });
+  assert.equal(status.sealed, false);
+  const health = await fresh.health();
+  assert.equal(health.sealed, false);
+  assert.equal(health.standby, false);
+});
+step('what is written survives seal and unseal', async () => {
+  await fresh.mount({ mount_point: 'kv', type: 'kv' });
+  await fresh.write('kv/a', { b: 'c' });
+  await fresh.seal();
+  assert.equal((await fresh.status()).sealed, true);
+  await rejects(fresh.read('kv/a'), 503);
+  await fresh.unseal({ key: keys[0] });
+  await fresh.unseal({ key: keys[1] });
+  assert.deepEqual((await fresh.read('kv/a')).data, { b: 'c' });
+});
+
+// --- a server in development mode ---
+
+step('health and seal status', async () => {
+  const health = await root.health();
+  assert.equal(health.initialized, true);
+  assert.equal(health.sealed, false);
+  assert.equal((await root.status()).sealed, false);
+  assert.equal(typeof health.server_time_utc, 'number');
+});
+step('mounts', async () => {
+  await root.mount({ mount_point: 'kv1', type: 'kv', description: 'version 1' });
+  await root.mount({ mount_point: 'kv2', type: 'kv', options: { version: '2' } });
+  const mounts = await root.mounts();
+  assert.equal(mounts['kv1/'].type, 'kv');
+  assert.equal(mounts.data['kv2/'].options.version, '2');
+  await rejects(root.mount({ mount_point: 'kv1', type: 'kv' }), 400, /in use/);
+  await root.mount({ mount_point: 'brief', type: 'kv' });
+  await root.write('brief/a', { b: 1 });
+  await root.unmount({ mount_point: 'brief' });
+  await rejects(root.read('brief/a'), 404);
+});
+step('KV version 1', async () => {
+  await root.write('kv1/team/app', { user: 'ada', port: 5432, tags: ['x', 'y'] });
+  assert.deepEqual((await root.read('kv1/team/app')).data, { user: 'ada', port: 5432, tags: ['x', 'y'] });
+  assert.deepEqual((await root.list('kv1/team')).data.keys, ['app']);
+  assert.deepEqual((await root.list('kv1')).data.keys, ['team/']);
+  await root.delete('kv1/team/app');
+  await rejects(root.read('kv1/team/app'), 404);
+  await rejects(root.list('kv1/team'), 404);
+});
+step('KV version 2', async () => {
+  const first = await root.write('kv2/data/app', { data: { a: '1' }, options: { cas: 0 } });
+  assert.equal(first.data.version, 1);
+  await rejects(root.write('kv2/data/app', { data: { a: 'x' }, options: { cas: 0 } }), 400, /check-and-set/);
+  await root.write('kv2/data/app', { data: { a: '2', b: 'keep' } });
+  assert.equal((await root.read('kv2/data/app')).data.data.a, '2');
+  assert.equal((await root.read('kv2/data/app?version=1')).data.data.a, '1');
+  await root.update('kv2/data/app', { data: { a: '3' } });
+  assert.deepEqual((await root.read('kv2/data/app')).data.data, { a: '3', b: 'keep' });
+  await root.delete('kv2/data/app');
+  const gone = await rejects(root.read('kv2/data/app'), 404);
+  assert.equal(gone.response.body.data.data, null);
+  assert.notEqual(gone.response.body.data.metadata.deletion_time, '');
+  await root.write('kv2/undelete/app', { versions: [3] });
+  assert.equal((await root.read('kv2/data/app')).data.data.a, '3');
+  await root.destroySecretVersions({ mount_point: 'kv2', path: 'app', versions: [1] });
+  const metadata = (await root.read('kv2/metadata/app')).data;
+  assert.equal(metadata.versions['1'].destroyed, true);
+  assert.equal(metadata.current_version, 3);
+  assert.deepEqual((await root.list('kv2/metadata')).data.keys, ['app']);
+  await root.delete('kv2/metadata/app');
+  await rejects(root.read('kv2/metadata/app'), 404);
+});
+step('policies', async () => {
+  const rules = 'path "kv1/open/*" { capabilities = ["read", "list"] }';
+  await root.addPolicy({ name: 'reader', rules });
+  const policy = await root.getPolicy({ name: 'reader' });
+  assert.equal(policy.rules, rules);
+  assert.ok((await root.policies()).policies.includes('reader'));
+  await rejects(root.addPolicy({ name: 'broken', rules: 'path "x" { capabilities = ["reed"] }' }), 400, /reed/);
+  await root.addPolicy({ name: 'brief', rules });
+  await root.removePolicy({ name: 'brief' });
+  await rejects(root.getPolicy({ name: 'brief' }), 404);
+});
+step('tokens', async () => {
+  const made = await nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: env.COMPAT_ROOT_TOKEN })
+    .tokenCreate({ policies: ['reader'], ttl: '30m', display_name: 'robot', meta: { team: 'a' } });
+  assert.deepEqual(made.auth.policies, ['default', 'reader']);
+  assert.equal(made.auth.lease_duration, 1800);
+  assert.equal(made.auth.renewable, true);
+  const robot = nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: made.auth.client_token });
+  const self = await robot.tokenLookupSelf();
+  assert.equal(self.data.display_name, 'token-robot');
+  assert.deepEqual(self.data.meta, { team: 'a' });
+  assert.equal(self.data.id, made.auth.client_token);
+  assert.ok(self.data.ttl > 1700 && self.data.ttl <= 1800);
+  await root.write('kv1/open/a', { b: 'c' });
+  assert.equal((await robot.read('kv1/open/a')).data.b, 'c');
+  await rejects(robot.read('kv1/team/app'), 403, /permission denied/);
+  await rejects(robot.write('kv1/open/a', { b: 'd' }), 403, /permission denied/);
+  assert.equal((await robot.tokenRenewSelf({ increment: '20m' })).auth.lease_duration, 1200);
+  const seen = await root.tokenLookupAccessor({ accessor: made.auth.accessor });
+  assert.equal(seen.data.id, '');
+  assert.equal((await root.tokenLookup({ token: made.auth.client_token })).data.accessor, made.auth.accessor);
+  assert.ok((await root.tokenAccessors()).data.keys.includes(made.auth.accessor));
+  await root.tokenRevoke({ token: made.auth.client_token });
+  await rejects(robot.tokenLookupSelf(), 403);
+});
+step('a token that may be used twice', async () => {
+  const made = await nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: env.COMPAT_ROOT_TOKEN })
+    .tokenCreate({ policies: ['reader'], num_uses: 2 });
+  const robot = nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: made.auth.client_token });
+  await robot.read('kv1/open/a');
+  await robot.read('kv1/open/a');
+  await rejects(robot.read('kv1/open/a'), 403);
+});
+step('audit device', async () => {
+  await root.enableAudit({ name: 'trail', type: 'file', options: { file_path: `${env.COMPAT_DIR}/audit.log` } });
+  const audits = await root.audits();
+  assert.equal(audits['trail/'].type, 'file');
+  const { hash } = (await root.write('sys/audit-hash/trail', { input: 'hello' })).data;
+  assert.match(hash, /^hmac-sha256:[0-9a-f]{64}$/);
+  await root.write('kv1/audited', { word: 'hello' });
+  const lines = fs.readFileSync(`${env.COMPAT_DIR}/audit.log`, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
+  const write = lines.find((line) => line.type === 'request' && line.request.path === 'kv1/audited');
+  assert.equal(write.request.data.word, hash);
+});
+
+let lease;
+step('database: configuration and roles', async () => {
+  admin(`CREATE SCHEMA ${env.COMPAT_SCHEMA}; CREATE TABLE ${env.COMPAT_SCHEMA}.t AS SELECT 42 AS answer`);
+  await root.mount({ mount_point: 'database', type: 'database' });
+  await root.write('database/config/pg', {
+    plugin_name: 'postgresql-database-plugin',
+    connection_url: `postgresql://{{username}}:{{password}}@${target.host}/postgres`,
+    username: decodeURIComponent(target.username),
+    password: decodeURIComponent(target.password),
+    allowed_roles: ['reader', 'brief'],
+  });
+  const shown = (await root.read('database/config/pg')).data;
+  assert.deepEqual(shown.allowed_roles, ['reader', 'brief']);
+  assert.equal(shown.connection_details.password, undefined);
+  const creation = [
+    `CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';`,
+    `GRANT USAGE ON SCHEMA ${env.COMPAT_SCHEMA} TO "{{name}}"; GRANT SELECT ON ALL TABLES IN SCHEMA ${env.COMPAT_SCHEMA} TO "{{name}}";`,
+  ];
+  await root.write('database/roles/reader', {
+    db_name: 'pg', creation_statements: creation, default_ttl: '1h', max_ttl: '24h',
+  });
+  const role = (await root.read('database/roles/reader')).data;
+  assert.deepEqual(role.creation_statements, creation);
+  assert.equal(role.default_ttl, 3600);
+  assert.deepEqual((await root.list('database/roles')).data.keys, ['reader']);
+  assert.deepEqual((await root.list('database/config')).data.keys, ['pg']);
+  await rejects(root.read('database/creds/nobody'), 400, /unknown role/);
+});
+step('database: a credential that logs in', async () => {
+  const answer = await root.generateDatabaseCredentials({ databasePath: 'database', name: 'reader' });
+  assert.equal(answer.lease_duration, 3600);
+  assert.equal(answer.renewable, true);
+  assert.match(answer.lease_id, /^database\/creds\/reader\//);
+  lease = { id: answer.lease_id, ...answer.data };
+  const done = psql(lease.username, lease.password, `SELECT answer FROM ${env.COMPAT_SCHEMA}.t`);
+  assert.equal(done.out, '42', done.error);
+  assert.ok(!psql(lease.username, lease.password, `DELETE FROM ${env.COMPAT_SCHEMA}.t`).ok);
+});
+step('leases: lookup, renew, list, revoke', async () => {
+  const seen = (await root.write('sys/leases/lookup', { lease_id: lease.id })).data;
+  assert.equal(seen.id, lease.id);
+  assert.equal(seen.last_renewal, null);
+  assert.ok(seen.ttl > 3500 && seen.ttl <= 3600);
+  const renewed = await root.renew({ lease_id: lease.id, increment: 7200 });
+  assert.equal(renewed.lease_duration, 7200);
+  const capped = await root.renew({ lease_id: lease.id, increment: 864000 });
+  assert.ok(capped.lease_duration <= 86400);
+  assert.equal(capped.warnings.length, 1);
+  const suffix = lease.id.split('/').pop();
+  assert.deepEqual((await root.list('sys/leases/lookup/database/creds/reader')).data.keys, [suffix]);
+  await root.revoke({ lease_id: lease.id });
+  assert.ok(!psql(lease.username, lease.password, 'SELECT 1').ok);
+  assert.equal(admin(`SELECT count(*) FROM pg_roles WHERE rolname = '${lease.username}'`), '0');
+  await rejects(root.renew({ lease_id: lease.id }), 400);
+  await rejects(root.write('sys/leases/lookup', { lease_id: 'database/creds/reader/none' }), 400, /invalid lease/);
+});
+step('leases: a lease ends with its token, and by its prefix', async () => {
+  await root.addPolicy({ name: 'issuer', rules: 'path "database/creds/reader" { capabilities = ["read"] }' });
+  const made = await nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: env.COMPAT_ROOT_TOKEN })
+    .tokenCreate({ policies: ['issuer'] });
+  const robot = nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: made.auth.client_token });
+  const first = await robot.generateDatabaseCredentials({ databasePath: 'database', name: 'reader' });
+  await root.tokenRevoke({ token: made.auth.client_token });
+  const exists = (username) => admin(`SELECT count(*) FROM pg_roles WHERE rolname = '${username}'`) === '1';
+  for (let i = 0; i < 150 && exists(first.data.username); i += 1) await delay(100);
+  assert.ok(!exists(first.data.username), 'the role outlived its token');
+  const second = await root.generateDatabaseCredentials({ databasePath: 'database', name: 'reader' });
+  await root.revokePrefix({ path_prefix: 'database/creds' });
+  assert.ok(!exists(second.data.username), 'the role outlived the revocation by prefix');
+});
+step('unmount of the database and end of the audit device', async () => {
+  await root.unmount({ mount_point: 'database' });
+  await root.disableAudit({ name: 'trail' });
+  assert.equal((await root.audits())['trail/'], undefined);
+});
+
+(async () => {
+  let failures = 0;
+  for (const { name, run } of steps) {
+    try {
+      await run();
+      console.log(`ok      ${name}`);
+    } catch (error) {
+      failures += 1;
+      console.log(`FAILED  ${name}\n${error.stack}`);
+      if (error.response) console.log(JSON.stringify(error.response));
+    }
+  }
+  console.log(`node-vault: ${steps.length - failures} of ${steps.length} steps passed`);
+  process.exitCode = failures === 0 ? 0 : 1;
+})();
