@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,7 @@ class Barrier {
  public:
   virtual ~Barrier() = default;
 
-  // kSealed: the keys are not in memory.
+  // kSealed: the keys are not in memory (the others too). kTooLarge: more than 64 MiB.
   virtual Result<std::string> seal(std::string_view context, std::string_view plaintext) const = 0;
 
   // kCorrupt: the bytes or the context are not what was sealed; the message names no content.
@@ -26,5 +27,9 @@ class Barrier {
   virtual Result<std::string> keyed_hash(std::string_view purpose,
                                          std::string_view value) const = 0;
 };
+
+// The context of a row: its table and the columns that its sealed value belongs to, in a form in
+// which no two different lists look alike. Numbers are given as decimal text.
+std::string row_context(std::string_view table, std::initializer_list<std::string_view> columns);
 
 }  // namespace curfew::store

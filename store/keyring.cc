@@ -1,0 +1,281 @@
+#include "store/keyring.h"
+
+#include <charconv>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/encoding.h"
+#include "store/aead.h"
+
+namespace curfew::store {
+namespace {
+
+// Every sealed value starts with a byte for its format and the version of its key in four.
+constexpr char kFormat = '\x01';
+constexpr std::size_t kHeaderBytes = 5;
+constexpr std::int64_t kVersionMax = 0xffff'ffff;
+constexpr std::int64_t kWrapped = 0;  // the "version" of what is sealed by a key that wraps
+constexpr std::uint64_t kRotateAtEncryptions = std::uint64_t{1} << 30;
+
+std::string make_header(std::int64_t version) {
+  std::string header(kHeaderBytes, kFormat);
+  for (int i = 0; i < 4; ++i)
+    header[static_cast<std::size_t>(i) + 1] = static_cast<char>(version >> (24 - 8 * i) & 0xff);
+  return header;
+}
+
+// -1: not a header of a format that this program knows.
+std::int64_t version_in(std::string_view sealed) {
+  if (sealed.size() < kHeaderBytes || sealed[0] != kFormat) return -1;
+  std::int64_t version = 0;
+  for (std::size_t i = 1; i < kHeaderBytes; ++i)
+    version = version << 8 | static_cast<unsigned char>(sealed[i]);
+  return version;
+}
+
+Error is_sealed() {
+  return {Errc::kSealed, "the server is sealed; unseal it first"};
+}
+
+Error damaged(std::string detail) {
+  return {Errc::kCorrupt,
+          "stored data could not be verified: the database was changed or damaged. The operator "
+          "must restore a backup",
+          std::move(detail)};
+}
+
+}  // namespace
+
+Secret make_root_key(Random& random) {
+  return Secret(random_bytes(random, kAeadKeyBytes));
+}
+
+Keyring::Keyring(std::string name_space, Random& random, const Clock& clock)
+    : namespace_(std::move(name_space)), random_(random), clock_(clock) {}
+
+Keyring::~Keyring() = default;
+
+std::string Keyring::associated(std::string_view header, std::string_view context) const {
+  std::string out = row_context("curfew", {header, namespace_});
+  out += '|';
+  out += context;
+  return out;
+}
+
+Result<std::string> Keyring::wrap(std::string_view wrapping_key, std::int64_t version,
+                                  std::int64_t created_at, const Secret& key) const {
+  const std::string header = make_header(kWrapped);
+  const std::string context =
+      row_context("keyring", {std::to_string(version), std::to_string(created_at)});
+  ASSIGN_OR_RETURN(const std::string body,
+                   aead_seal(wrapping_key, random_, associated(header, context), key.reveal()));
+  return header + body;
+}
+
+Result<Secret> Keyring::unwrap(std::string_view wrapping_key, std::int64_t version,
+                               std::int64_t created_at, std::string_view sealed) const {
+  if (version_in(sealed) != kWrapped) return damaged("a key is stored in an unknown format");
+  const std::string context =
+      row_context("keyring", {std::to_string(version), std::to_string(created_at)});
+  ASSIGN_OR_RETURN(std::string key,
+                   aead_open(wrapping_key, associated(sealed.substr(0, kHeaderBytes), context),
+                             sealed.substr(kHeaderBytes)));
+  return Secret(std::move(key));
+}
+
+Status Keyring::insert(Writer& writer, std::int64_t version, std::int64_t created_at,
+                       std::string sealed) const {
+  RETURN_IF_ERROR(writer.execute(
+      "INSERT INTO keyring (namespace, version, created_at, sealed) VALUES ($1, $2, $3, $4)",
+      {Value{namespace_}, Value{version}, Value{created_at}, Value{Blob{std::move(sealed)}}}));
+  return ok();
+}
+
+Status Keyring::create(Writer& writer, const Secret& root_key) {
+  auto keys = std::make_unique<Keys>();
+  keys->wrapping = make_root_key(random_);
+  keys->hashing = make_root_key(random_);
+  const std::int64_t now = to_unix_millis(clock_.wall());
+  keys->data[1] = DataKey{make_root_key(random_), now};
+
+  const Secret pair(keys->wrapping.reveal() + keys->hashing.reveal());
+  ASSIGN_OR_RETURN(std::string wrapped_pair, wrap(root_key.reveal(), 0, now, pair));
+  ASSIGN_OR_RETURN(std::string wrapped_data,
+                   wrap(keys->wrapping.reveal(), 1, now, keys->data[1].key));
+  RETURN_IF_ERROR(insert(writer, 0, now, std::move(wrapped_pair)));
+  RETURN_IF_ERROR(insert(writer, 1, now, std::move(wrapped_data)));
+  install(std::move(keys), 0);
+  return ok();
+}
+
+Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
+  if (root_key.reveal().size() != kAeadKeyBytes)
+    return Error{Errc::kInternal, "the root key has the wrong size"};
+  ASSIGN_OR_RETURN(
+      const std::vector<Row> rows,
+      reader.query("SELECT version, created_at, sealed FROM keyring WHERE namespace = $1 "
+                   "ORDER BY version",
+                   {Value{namespace_}}));
+  if (rows.empty())
+    return Error{Errc::kNotInitialized, "the server is not initialized; initialize it first"};
+  auto keys = std::make_unique<Keys>();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::int64_t version = rows[i].integer(0);
+    const std::int64_t created_at = rows[i].integer(1);
+    if (version != static_cast<std::int64_t>(i)) return damaged("a row of the keyring is missing");
+    if (version == 0) {
+      auto pair = unwrap(root_key.reveal(), version, created_at, rows[i].blob(2));
+      if (!pair || pair->reveal().size() != 2 * kAeadKeyBytes)
+        return Error{Errc::kCorrupt,
+                     "the root key does not open the keyring of this database: it is not the "
+                     "database that the key belongs to, or its keyring was changed. Check the "
+                     "configured path and seal, or restore a backup"};
+      keys->wrapping = Secret(pair->reveal().substr(0, kAeadKeyBytes));
+      keys->hashing = Secret(pair->reveal().substr(kAeadKeyBytes));
+      continue;
+    }
+    auto key = unwrap(keys->wrapping.reveal(), version, created_at, rows[i].blob(2));
+    if (!key || key->reveal().size() != kAeadKeyBytes)
+      return damaged("data key " + std::to_string(version) + " does not open");
+    keys->data[version] = DataKey{std::move(*key), created_at};
+  }
+  if (keys->data.empty()) return damaged("the keyring has no data key");
+
+  const auto usage = reader.query_one("SELECT value FROM meta WHERE name = $1",
+                                      {Value{usage_name(keys->data.rbegin()->first)}});
+  if (!usage) return usage.error();
+  std::uint64_t recorded = 0;
+  if (usage->has_value()) {
+    // Not sealed, and only a reason to rotate: an unreadable count counts from 0.
+    const std::string& text = (*usage)->blob(0);
+    std::from_chars(text.data(), text.data() + text.size(), recorded);
+  }
+  install(std::move(keys), recorded);
+  return ok();
+}
+
+void Keyring::install(std::unique_ptr<Keys> keys, std::uint64_t recorded) {
+  const std::unique_lock lock(mutex_);
+  keys_ = std::move(keys);
+  recorded_ = recorded;
+  unrecorded_ = 0;
+}
+
+void Keyring::lock() {
+  const std::unique_lock lock(mutex_);
+  keys_.reset();  // every Secret in it zeroes itself
+}
+
+bool Keyring::is_unlocked() const {
+  const std::shared_lock lock(mutex_);
+  return keys_ != nullptr;
+}
+
+Status Keyring::rotate(Database& database) {
+  DataKey added{make_root_key(random_), to_unix_millis(clock_.wall())};
+  std::int64_t version = 0;
+  RETURN_IF_ERROR(database.write([&](Writer& writer) -> Status {
+    // In the write, so that two rotations at once make two versions.
+    std::string sealed;
+    {
+      const std::shared_lock lock(mutex_);
+      if (keys_ == nullptr) return is_sealed();
+      version = keys_->data.rbegin()->first + 1;
+      if (version > kVersionMax)
+        return Error{Errc::kTooLarge, "the keyring has no further versions"};
+      ASSIGN_OR_RETURN(sealed,
+                       wrap(keys_->wrapping.reveal(), version, added.created_at, added.key));
+    }
+    return insert(writer, version, added.created_at, std::move(sealed));
+  }));
+  const std::unique_lock lock(mutex_);
+  // Locked meanwhile: the next unlock() reads the new key from the database.
+  if (keys_ == nullptr) return ok();
+  keys_->data.emplace(version, std::move(added));
+  recorded_ = 0;
+  unrecorded_ = 0;
+  return ok();
+}
+
+Result<KeyStatus> Keyring::key_status() const {
+  const std::shared_lock lock(mutex_);
+  if (keys_ == nullptr) return is_sealed();
+  const auto& [version, key] = *keys_->data.rbegin();
+  return KeyStatus{version, from_unix_millis(key.created_at), recorded_ + unrecorded_};
+}
+
+std::string Keyring::usage_name(std::int64_t version) const {
+  return "key_usage/" + namespace_ + "/" + std::to_string(version);
+}
+
+Status Keyring::record_usage(Database& database) {
+  std::int64_t version = 0;
+  std::uint64_t total = 0;
+  std::uint64_t added = 0;
+  {
+    const std::shared_lock lock(mutex_);
+    if (keys_ == nullptr) return is_sealed();
+    version = keys_->data.rbegin()->first;
+    added = unrecorded_;
+    total = recorded_ + added;
+  }
+  if (added == 0) return ok();
+  RETURN_IF_ERROR(database.write([&](Writer& writer) -> Status {
+    RETURN_IF_ERROR(
+        writer.execute("INSERT INTO meta (name, value) VALUES ($1, $2) "
+                       "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                       {Value{usage_name(version)}, Value{Blob{std::to_string(total)}}}));
+    return ok();
+  }));
+  const std::unique_lock lock(mutex_);
+  if (keys_ == nullptr || keys_->data.rbegin()->first != version || recorded_ + added != total)
+    return ok();
+  recorded_ = total;
+  unrecorded_ -= added;
+  return ok();
+}
+
+bool Keyring::is_rotation_due() const {
+  const std::shared_lock lock(mutex_);
+  return keys_ != nullptr && recorded_ + unrecorded_ >= kRotateAtEncryptions;
+}
+
+Result<std::string> Keyring::seal(std::string_view context, std::string_view plaintext) const {
+  const std::shared_lock lock(mutex_);
+  if (keys_ == nullptr) return is_sealed();
+  const auto& [version, data] = *keys_->data.rbegin();
+  std::string sealed = make_header(version);
+  ASSIGN_OR_RETURN(const std::string body,
+                   aead_seal(data.key.reveal(), random_, associated(sealed, context), plaintext));
+  unrecorded_.fetch_add(1, std::memory_order_relaxed);
+  sealed += body;
+  return sealed;
+}
+
+Result<std::string> Keyring::open(std::string_view context, std::string_view sealed) const {
+  const std::shared_lock lock(mutex_);
+  if (keys_ == nullptr) return is_sealed();
+  const std::int64_t version = version_in(sealed);
+  const auto found = keys_->data.find(version);
+  if (found == keys_->data.end())
+    return damaged(version <= 0 ? "a sealed value is of an unknown format"
+                                : "a value is sealed with data key " + std::to_string(version) +
+                                      ", which the keyring does not have");
+  auto text =
+      aead_open(found->second.key.reveal(), associated(sealed.substr(0, kHeaderBytes), context),
+                sealed.substr(kHeaderBytes));
+  if (!text) return damaged("a sealed value does not fit its row");
+  return text;
+}
+
+Result<std::string> Keyring::keyed_hash(std::string_view purpose, std::string_view value) const {
+  const std::shared_lock lock(mutex_);
+  if (keys_ == nullptr) return is_sealed();
+  // A key for each purpose, so that a hash made for one says nothing about another.
+  const Secret key(hmac_sha256(keys_->hashing.reveal(), row_context("keyed_hash", {purpose})));
+  return hex_encode(hmac_sha256(key.reveal(), value));
+}
+
+}  // namespace curfew::store

@@ -1,0 +1,103 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "store/barrier.h"
+#include "store/sql.h"
+
+namespace curfew::store {
+
+// 32 random bytes.
+Secret make_root_key(Random& random);
+
+struct KeyStatus {
+  std::int64_t term = 0;          // the version of the data key that seals
+  WallTime installed_at{};        // when it was made
+  std::uint64_t encryptions = 0;  // what it has sealed, as far as it was recorded
+};
+
+// The keys of one namespace, and the barrier that they make. The root key wraps the namespace's
+// keys (one that wraps, one that hashes), and these wrap the data keys, of which the newest seals
+// and all open. Formats: docs/storage.md.
+//
+// Thread-safe.
+class Keyring final : public Barrier {
+ public:
+  // Locked. `random` and `clock` outlive this object.
+  Keyring(std::string name_space, Random& random, const Clock& clock);
+  ~Keyring() override;
+  Keyring(const Keyring&) = delete;
+  Keyring& operator=(const Keyring&) = delete;
+
+  // Makes the namespace's first keys, writes them, and leaves this keyring unlocked: use one of
+  // its own for this, and throw it away if the write does not commit. kConflict: there are keys.
+  Status create(Writer& writer, const Secret& root_key);
+
+  // Takes the keys into memory. kNotInitialized: the namespace has none; kCorrupt: this root key
+  // does not open them, or rows were changed. When it fails the keyring is as before.
+  Status unlock(const Reader& reader, const Secret& root_key);
+
+  // Zeroes the keys in memory. Waits for calls that are using them.
+  void lock();
+  bool is_unlocked() const;
+
+  // Adds a data key that seals from now on. kSealed: locked. Errors of the database: no change.
+  Status rotate(Database& database);
+
+  // kSealed: locked.
+  Result<KeyStatus> key_status() const;
+
+  // Adds what was sealed since the last call to the count in the database. Call it now and then,
+  // and rotate when is_rotation_due(). kSealed: locked.
+  Status record_usage(Database& database);
+
+  // The key has sealed a quarter of the 2^32 texts that random nonces allow.
+  bool is_rotation_due() const;
+
+  Result<std::string> seal(std::string_view context, std::string_view plaintext) const override;
+  Result<std::string> open(std::string_view context, std::string_view sealed) const override;
+  Result<std::string> keyed_hash(std::string_view purpose, std::string_view value) const override;
+
+ private:
+  struct DataKey {
+    Secret key;
+    std::int64_t created_at = 0;
+  };
+  struct Keys {
+    Secret wrapping;                       // wraps data keys
+    Secret hashing;                        // never changes
+    std::map<std::int64_t, DataKey> data;  // by version, from 1 without gaps
+  };
+
+  Result<std::string> wrap(std::string_view wrapping_key, std::int64_t version,
+                           std::int64_t created_at, const Secret& key) const;
+  Result<Secret> unwrap(std::string_view wrapping_key, std::int64_t version,
+                        std::int64_t created_at, std::string_view sealed) const;
+  std::string associated(std::string_view header, std::string_view context) const;
+  Status insert(Writer& writer, std::int64_t version, std::int64_t created_at,
+                std::string sealed) const;
+  std::string usage_name(std::int64_t version) const;
+  void install(std::unique_ptr<Keys> keys, std::uint64_t recorded);
+
+  const std::string namespace_;
+  Random& random_;
+  const Clock& clock_;
+
+  mutable std::shared_mutex mutex_;  // protects keys_ and recorded_
+  std::unique_ptr<Keys> keys_;       // nullptr: locked
+  std::uint64_t recorded_ = 0;       // encryptions of the newest key that the database knows of
+  mutable std::atomic<std::uint64_t> unrecorded_{0};  // and those since
+};
+
+}  // namespace curfew::store

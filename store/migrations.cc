@@ -1,0 +1,80 @@
+#include "store/migrations.h"
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace curfew::store {
+namespace {
+
+// The schema, in BIGINT, TEXT and BLOB alone. For PostgreSQL, BLOB reads BYTEA, and TEXT columns
+// are COLLATE "C" so that they sort as bytes. Times are milliseconds since 1970. A table's columns
+// are explained in docs/storage.md.
+//
+// A migration that has been released is never edited: the next change is a new one.
+constexpr std::array kVersion1 = std::to_array<std::string_view>({
+    "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)",
+
+    "CREATE TABLE keyring ("
+    " namespace TEXT NOT NULL, version BIGINT NOT NULL, created_at BIGINT NOT NULL,"
+    " sealed BLOB NOT NULL, PRIMARY KEY (namespace, version))",
+
+    "CREATE TABLE records ("
+    " namespace TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL,"
+    " PRIMARY KEY (namespace, scope, name))",
+
+    "CREATE TABLE tokens ("
+    " id TEXT NOT NULL PRIMARY KEY, namespace TEXT NOT NULL, accessor TEXT NOT NULL UNIQUE,"
+    " parent TEXT, expires_at BIGINT, sealed BLOB NOT NULL)",
+    "CREATE INDEX tokens_parent ON tokens (parent)",
+    "CREATE INDEX tokens_expires_at ON tokens (expires_at)",
+
+    "CREATE TABLE leases ("
+    " id TEXT NOT NULL PRIMARY KEY, namespace TEXT NOT NULL, mount TEXT NOT NULL,"
+    " role TEXT NOT NULL, resource TEXT NOT NULL, token TEXT NOT NULL, entity TEXT NOT NULL,"
+    " state BIGINT NOT NULL, issued_at BIGINT NOT NULL, expires_at BIGINT NOT NULL,"
+    " next_action_at BIGINT, attempts BIGINT NOT NULL, sealed BLOB NOT NULL)",
+    // Ended leases stay for the record and in no index below: what the server does every second
+    // costs the same however many there have been. A query uses these only if it says the same
+    // "state < 4" in its text.
+    "CREATE INDEX leases_due ON leases (next_action_at, id) WHERE next_action_at IS NOT NULL",
+    "CREATE INDEX leases_live ON leases (id) WHERE state < 4",
+    "CREATE INDEX leases_by_token ON leases (token, id) WHERE state < 4",
+    "CREATE INDEX leases_by_resource ON leases (mount, resource, id) WHERE state < 4",
+    "CREATE INDEX leases_by_entity ON leases (entity, issued_at) WHERE state < 4",
+    "CREATE INDEX leases_by_state ON leases (state, id) WHERE state < 4",
+});
+
+constexpr std::array<std::span<const std::string_view>, 1> kMigrations{kVersion1};
+
+}  // namespace
+
+std::int64_t newest_schema() {
+  return static_cast<std::int64_t>(kMigrations.size());
+}
+
+Result<std::int64_t> schema_of(const Reader& reader) {
+  ASSIGN_OR_RETURN(const auto row, reader.query_one("SELECT max(version) FROM schema_version"));
+  return row->integer_or_null(0).value_or(0);
+}
+
+Status migrate(Writer& writer) {
+  RETURN_IF_ERROR(writer.execute(
+      "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)"));
+  ASSIGN_OR_RETURN(const std::int64_t current, schema_of(writer));
+  if (current > newest_schema())
+    return Error{Errc::kPreconditionFailed,
+                 "the database was written by a newer Curfew (schema " + std::to_string(current) +
+                     "; this one knows " + std::to_string(newest_schema()) +
+                     "). Start the newer version, or restore a backup that fits"};
+  for (std::int64_t version = current + 1; version <= newest_schema(); ++version) {
+    for (const std::string_view statement : kMigrations[static_cast<std::size_t>(version - 1)])
+      RETURN_IF_ERROR(writer.execute(statement));
+    RETURN_IF_ERROR(
+        writer.execute("INSERT INTO schema_version (version) VALUES ($1)", {Value{version}}));
+  }
+  return ok();
+}
+
+}  // namespace curfew::store
