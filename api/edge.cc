@@ -1,0 +1,84 @@
+#include "api/edge.h"
+
+#include <memory>
+
+#include "api/error_to_http.h"
+#include "api/vault_request.h"
+#include "api/vault_response.h"
+#include "base/secret.h"
+
+namespace curfew::api {
+namespace {
+
+constexpr const char* kNamespaceHeader = "X-Vault-Namespace";
+
+// Tokens and passwords do not stay behind in freed memory.
+void wipe(HttpRequest& http) {
+  zero(http.body);
+  for (HttpHeader& header : http.headers) zero(header.value);
+}
+
+// Reports the answer as undelivered unless it was passed on: something threw in between.
+class Delivery {
+ public:
+  Delivery(broker::Handler& handler, broker::Response response)
+      : handler_(handler), response_(std::make_shared<broker::Response>(std::move(response))) {}
+  ~Delivery() {
+    if (response_ != nullptr) handler_.undelivered(*response_);
+  }
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
+  const broker::Response& response() const { return *response_; }
+  bool matters() const { return !response_->lease_id.empty() || response_->auth.has_value(); }
+  std::function<void()> pass_on() {
+    std::function<void()> report = [&handler = handler_, response = response_] {
+      handler.undelivered(*response);
+    };
+    response_ = nullptr;
+    return report;
+  }
+
+ private:
+  broker::Handler& handler_;
+  std::shared_ptr<broker::Response> response_;
+};
+
+}  // namespace
+
+HttpResponse Edge::serve(HttpRequest http) {
+  HttpResponse response = serve_request(http);
+  if (const std::string* name_space = http.header(kNamespaceHeader))
+    if (!name_space->empty()) response.headers.push_back({kNamespaceHeader, *name_space});
+  wipe(http);
+  return response;
+}
+
+HttpResponse Edge::serve_request(const HttpRequest& http) {
+  auto request = read_request(http, random_);
+  if (!request) return error_response(request.error());
+  const std::string id = request->id;
+  const std::string path = request->path;
+  const Operation operation = request->operation;
+  auto handled = handler_.handle(std::move(*request));
+  if (!handled) {
+    log_failure(id, path, handled.error());
+    return error_response(handled.error());
+  }
+  Delivery delivery(handler_, std::move(*handled));
+  HttpResponse response = write_response(delivery.response(), id, operation);
+  if (http.method == "HEAD" && delivery.matters()) return response;
+  response.undelivered = delivery.pass_on();
+  return response;
+}
+
+void Edge::log_failure(const std::string& id, const std::string& path, const Error& error) {
+  if (status_of(error.code) != 500 && error.detail.empty()) return;
+  log_.warn("request failed", {{"request_id", id},
+                               {"path", path},
+                               {"code", errc_name(error.code)},
+                               {"message", error.message},
+                               {"detail", error.detail}});
+}
+
+}  // namespace curfew::api

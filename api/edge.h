@@ -1,0 +1,31 @@
+#pragma once
+
+#include "api/http_types.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "broker/handler.h"
+
+namespace curfew::api {
+
+// Joins HTTP and the broker: reads the request, has it handled, writes the answer. Holds no rules.
+// Thread-safe. The objects given must outlive it and every answer that it gave.
+class Edge {
+ public:
+  Edge(broker::Handler& handler, Random& random, Log& log)
+      : handler_(handler), random_(random), log_(log) {}
+
+  // Every outcome is an answer. What went wrong inside (not what the caller did wrong) is logged
+  // with the request's id. An answer that nobody got is reported to the broker; so is one to HEAD
+  // that carries a lease or a token, since HEAD never shows the body.
+  HttpResponse serve(HttpRequest http);
+
+ private:
+  HttpResponse serve_request(const HttpRequest& http);
+  void log_failure(const std::string& id, const std::string& path, const Error& error);
+
+  broker::Handler& handler_;
+  Random& random_;
+  Log& log_;
+};
+
+}  // namespace curfew::api

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace curfew::api {
+
+struct HttpHeader {
+  std::string name;
+  std::string value;
+};
+
+// One request as it came over the wire: syntactically HTTP, within the limits, nothing decoded.
+// Headers and body may hold tokens and passwords: never log them.
+struct HttpRequest {
+  std::string method;  // as sent, upper case by convention
+  std::string target;  // "/v1/path?query", not decoded
+  std::vector<HttpHeader> headers;
+  std::string body;
+  std::string remote_address;  // an IP address without a port
+  std::uint16_t remote_port = 0;
+  bool encrypted = false;  // came over TLS
+
+  // The value of the first header of that name (any case); nullptr if there is none. The pointer is
+  // valid until the headers change.
+  const std::string* header(std::string_view name) const;
+  // How many headers bear the name.
+  std::size_t header_count(std::string_view name) const;
+};
+
+// One answer. Content-Length, Date, Connection and Cache-Control are the server's business.
+struct HttpResponse {
+  int status = 200;
+  std::string body = {};
+  std::string content_type = "application/json";
+  std::vector<HttpHeader> headers = {};
+  bool close = false;  // close the connection after this answer
+  // Called at most once, on a thread that may block, when the client certainly or probably did not
+  // get the whole answer: it went away, stopped reading, or never acknowledged the last bytes.
+  std::function<void()> undelivered = {};
+};
+
+// Answers a request. Called from many threads at once; may block; whatever it throws becomes a
+// 500.
+using HttpHandler = std::function<HttpResponse(HttpRequest)>;
+
+// ASCII only, as header names are.
+bool equal_ignoring_case(std::string_view a, std::string_view b);
+
+}  // namespace curfew::api
