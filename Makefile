@@ -10,7 +10,7 @@ FUZZ_SECONDS ?= 60
 STEPS ?=
 CCACHE_DIR ?= $(CURDIR)/build/.ccache
 npm_config_cache ?= $(CURDIR)/build/.npm
-export CCACHE_DIR npm_config_cache
+export CCACHE_DIR npm_config_cache JOBS
 
 .PHONY: build all test check demo bench fuzz install clean help
 
