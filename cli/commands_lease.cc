@@ -1,0 +1,144 @@
+#include <ostream>
+
+#include "cli/commands.h"
+
+namespace curfew::cli {
+
+namespace {
+
+Result<int> lookup(Call& call) {
+  ASSIGN_OR_RETURN(const ApiReply reply,
+                   call.api().send({.method = "PUT",
+                                    .path = "sys/leases/lookup",
+                                    .body = Json{{"lease_id", call.word(0)}},
+                                    .doing = "looking up the lease " + call.word(0)}));
+  return call.print.answer(reply);
+}
+
+Result<int> list(Call& call) {
+  const std::string prefix = call.word_count() == 0 ? "" : trim_path(call.word(0));
+  const std::string path = "sys/leases/lookup" + (prefix.empty() ? "" : "/" + prefix);
+  ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "GET",
+                                                          .path = path,
+                                                          .query = {{"list", "true"}},
+                                                          .doing = "listing leases",
+                                                          .accept = {404}}));
+  if (reply.is_miss()) {
+    return missing_error(prefix.empty() ? "There are no leases"
+                                        : "There are no leases below " + prefix);
+  }
+  return show_keys(call, reply, prefix);
+}
+
+// What the server keeps of a lease's end: the proof that its access is gone.
+Result<int> show(Call& call) {
+  ASSIGN_OR_RETURN(const ApiReply reply,
+                   call.api().send({.method = "POST",
+                                    .path = "sys/leases/receipt",
+                                    .body = Json{{"lease_id", call.word(0)}},
+                                    .doing = "reading the receipt of " + call.word(0),
+                                    .accept = {404}}));
+  if (reply.is_miss()) {
+    return missing_error("There is no receipt for the lease " + call.word(0) +
+                         ".\nA lease gets one when its access is proven gone; `curfew lease lookup "
+                         "LEASE` shows one that still lives.");
+  }
+  if (!call.print.field().empty() || !call.print.is_table()) return call.print.answer(reply);
+  call.print.warnings(reply.body);
+  call.around.out << pretty_text(reply.data());
+  return kExitOk;
+}
+
+Result<int> renew(Call& call) {
+  const Millis increment = call.arguments.duration("increment").value_or(Millis{0});
+  ASSIGN_OR_RETURN(
+      const ApiReply reply,
+      call.api().send({.method = "PUT",
+                       .path = "sys/leases/renew",
+                       .body = Json{{"lease_id", call.word(0)},
+                                    {"increment", std::chrono::ceil<Seconds>(increment).count()}},
+                       .doing = "renewing the lease " + call.word(0)}));
+  return call.print.answer(reply);
+}
+
+Result<int> revoke(Call& call) {
+  const bool force = call.arguments.on("force");
+  const bool prefix = call.arguments.on("prefix");
+  const bool sync = call.arguments.on("sync");
+  if (force && !prefix) {
+    return local_error(
+        "-force forgets leases whether or not their access could be taken away, so "
+        "it needs -prefix beside it to say that you mean all of them");
+  }
+  const std::string target = trim_path(call.word(0));
+  if (target.empty()) return local_error("The lease to revoke has an empty name");
+  ApiRequest request{.method = "PUT",
+                     .path = "sys/leases/revoke/" + target,
+                     .body = Json{{"sync", sync}},
+                     .doing = "revoking " + target};
+  if (prefix) request.path = "sys/leases/revoke-prefix/" + target;
+  if (force) {
+    request.path = "sys/leases/revoke-force/" + target;
+    request.body.reset();
+    call.print.warn(
+        "with -force, leases are forgotten even where their database roles could not "
+        "be removed: look for what is left");
+  }
+  ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
+  call.print.warnings(reply.body);
+  if (force) return call.print.success("Success! Force revoked any leases with prefix: " + target);
+  if (!sync) return call.print.success("All revocation operations queued successfully!");
+  return call.print.success(prefix ? "Success! Revoked any leases with prefix: " + target
+                                   : "Success! Revoked lease: " + target);
+}
+
+}  // namespace
+
+void add_lease_commands(CommandTable& table) {
+  table.groups.push_back({"lease", "Leases: the lives of credentials"});
+  table.commands.push_back({.path = "lease lookup",
+                            .summary = "Shows a lease",
+                            .synopsis = "[flags] LEASE",
+                            .words = {1, 1},
+                            .flags = {field_flag()},
+                            .run = lookup});
+  table.commands.push_back({.path = "lease list",
+                            .summary = "Lists the leases below a prefix",
+                            .synopsis = "[flags] [PREFIX]",
+                            .words = {0, 1},
+                            .details = "      curfew lease list database/creds/readonly\n",
+                            .run = list});
+  table.commands.push_back(
+      {.path = "lease show",
+       .summary = "Shows the receipt of a lease that has ended: the proof that access is gone",
+       .synopsis = "[flags] LEASE",
+       .words = {1, 1},
+       .flags = {field_flag()},
+       .run = show});
+  table.commands.push_back(
+      {.path = "lease renew",
+       .summary = "Makes a lease live on",
+       .synopsis = "[flags] LEASE",
+       .words = {1, 1},
+       .flags = {{{"increment", "i"},
+                  FlagKind::kDuration,
+                  "How long it is to live from now on, within the limits of its role.",
+                  "DURATION"},
+                 field_flag()},
+       .run = renew});
+  table.commands.push_back(
+      {.path = "lease revoke",
+       .summary = "Ends a lease, or all with a prefix",
+       .synopsis = "[flags] LEASE",
+       .words = {1, 1},
+       .flags = {{{"prefix"}, FlagKind::kSwitch, "LEASE is a prefix: end all leases below it."},
+                 {{"force", "f"},
+                  FlagKind::kSwitch,
+                  "Forget leases even where access could not be taken away. Needs -prefix."},
+                 {{"sync"}, FlagKind::kSwitch, "Wait until access is gone."}},
+       .details = "      curfew lease revoke -sync database/creds/readonly/abcd\n"
+                  "      curfew lease revoke -prefix database/creds/readonly\n",
+       .run = revoke});
+}
+
+}  // namespace curfew::cli

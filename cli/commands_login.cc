@@ -1,0 +1,161 @@
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/key_values.h"
+#include "cli/token_file.h"
+
+namespace curfew::cli {
+
+namespace {
+
+// The token to log in with: a word, standard input, or asked for.
+Result<Secret> given_token(Call& call) {
+  if (call.word_count() > 1) {
+    return local_error("Give one token: `curfew login TOKEN`; other ways to log in need -method");
+  }
+  if (call.word_count() == 0) return call.around.ask_secret("Token (will be hidden): ");
+  std::string word = call.word(0);
+  if (word.starts_with("token=")) word.erase(0, 6);
+  if (word != "-") return Secret(std::move(word));
+  ASSIGN_OR_RETURN(const std::string text, read_all(call.around.in, "standard input"));
+  return Secret(trim_path(text));
+}
+
+// What a call made with the token says of it, in the form of a login's answer.
+Json auth_from_lookup(const Json& data, const Secret& token) {
+  const auto at = [&](const char* name) {
+    return data.is_object() ? data.value(name, Json()) : Json();
+  };
+  return {{"client_token", token.reveal()},
+          {"accessor", at("accessor")},
+          {"policies", at("policies")},
+          {"token_policies", at("policies")},
+          {"identity_policies", at("identity_policies")},
+          {"metadata", at("meta")},
+          {"lease_duration", at("ttl")},
+          {"renewable", data.is_object() ? data.value("renewable", Json(false)) : Json(false)},
+          {"entity_id", at("entity_id")},
+          {"token_type", at("type")}};
+}
+
+Result<ApiReply> login_with_token(Call& call) {
+  ASSIGN_OR_RETURN(const Secret token, given_token(call));
+  if (token.empty()) return local_error("No token was given");
+  call.api().use_token(token, "the command line");
+  ASSIGN_OR_RETURN(ApiReply reply, call.api().send({.method = "GET",
+                                                    .path = "auth/token/lookup-self",
+                                                    .doing = "authenticating"}));
+  reply.body =
+      Json{{"request_id", reply.body.is_object() ? reply.body.value("request_id", "") : ""},
+           {"auth", auth_from_lookup(reply.data(), token)},
+           {"data", nullptr}};
+  return reply;
+}
+
+Result<ApiReply> login_with_method(Call& call, const std::string& method) {
+  ASSIGN_OR_RETURN(Json body, parse_key_values(call.arguments.words(), call.around.in));
+  std::string path = "auth/" + trim_path(call.arguments.text("path", method)) + "/login";
+  if (method == "userpass") {
+    if (!body.contains("username") || !body["username"].is_string()) {
+      return local_error(
+          "Logging in with a password takes username=NAME (and password=…, which is "
+          "asked for if it is left out)");
+    }
+    path += "/" + body["username"].get<std::string>();
+    body.erase("username");
+    if (!body.contains("password")) {
+      ASSIGN_OR_RETURN(const Secret password,
+                       call.around.ask_secret("Password (will be hidden): "));
+      body["password"] = password.reveal();
+    }
+  }
+  return call.api().send({.method = "PUT",
+                          .path = path,
+                          .body = std::move(body),
+                          .doing = "authenticating",
+                          .token = Secret(),
+                          .secret_members = {"password", "secret_id", "jwt", "token"}});
+}
+
+Status keep(Call& call, const Secret& token) {
+  const std::string path = token_file_path(first_set(call.around, {"HOME"}));
+  RETURN_IF_ERROR(store_token(path, token));
+  for (const char* name : {"CURFEW_TOKEN", "VAULT_TOKEN"}) {
+    if (first_set(call.around, {name}).empty()) continue;
+    call.print.warn(std::string(name) +
+                    " is set and wins over the token that was stored now: "
+                    "unset it to use this one");
+  }
+  return ok();
+}
+
+Result<int> login(Call& call) {
+  const std::string method = call.arguments.text("method", "token");
+  ASSIGN_OR_RETURN(const ApiReply reply,
+                   method == "token" ? login_with_token(call) : login_with_method(call, method));
+  if (reply.body.is_object() && reply.body.value("wrap_info", Json()).is_object()) {
+    return call.print.answer(reply);
+  }
+  const Json auth = reply.body.is_object() ? reply.body.value("auth", Json()) : Json();
+  if (!auth.is_object() || !auth.value("client_token", Json()).is_string()) {
+    return Error{Errc::kRefused, "Error authenticating: the server's answer holds no token"};
+  }
+  const Secret token(auth["client_token"].get<std::string>());
+  const bool token_only = call.arguments.on("token-only");
+  const bool store = !call.arguments.on("no-store") && !token_only;
+  if (store) RETURN_IF_ERROR(keep(call, token));
+  if (call.arguments.on("no-print")) return kExitOk;
+  if (token_only) {
+    call.around.out << token.reveal() << (call.around.out_is_terminal ? "\n" : "");
+    return kExitOk;
+  }
+  if (call.print.is_table() && call.print.field().empty()) {
+    call.around.out << "Success! You are logged in."
+                    << (store ? " The token was stored, and the next commands use it.\n\n"
+                              : " The token was not stored: set CURFEW_TOKEN to use it.\n\n");
+  }
+  return call.print.answer(reply);
+}
+
+Result<int> print_token(Call& call) {
+  ASSIGN_OR_RETURN(const Secret token, find_token(call.around, nullptr));
+  if (token.empty())
+    return local_error("There is no token: run `curfew login` or set CURFEW_TOKEN");
+  call.around.out << token.reveal() << "\n";
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_login_commands(CommandTable& table) {
+  table.commands.push_back(
+      {.path = "login",
+       .summary = "Checks a token, or gets one, and keeps it for the next commands",
+       .synopsis = "[flags] [TOKEN | - | KEY=VALUE...]",
+       .words = {0, kManyWords},
+       .flags = {{{"method"},
+                  FlagKind::kText,
+                  "How to log in: token (the default), userpass, approle, jwt, kubernetes, ….",
+                  "NAME"},
+                 {{"path"}, FlagKind::kText, "Where the method is mounted, below auth/.", "PATH"},
+                 {{"no-store"}, FlagKind::kSwitch, "Do not keep the token."},
+                 {{"no-print"}, FlagKind::kSwitch, "Do not show the token."},
+                 {{"token-only"}, FlagKind::kSwitch, "Print the token alone and do not keep it."},
+                 field_flag()},
+       .details =
+           "  The token is kept in .curfew-token in the home directory, for its owner only.\n"
+           "  A token on the command line can be seen by other users of the machine: leave\n"
+           "  it out to be asked, or give \"-\" and pipe it in.\n\n"
+           "      curfew login\n"
+           "      curfew login -method=userpass username=alice\n"
+           "      curfew login -method=approle role_id=… secret_id=@secret-id\n",
+       .run = login});
+  table.groups.push_back({"print", "What the commands would use"});
+  table.commands.push_back({.path = "print token",
+                            .summary = "Prints the token that commands send",
+                            .words = {0, 0},
+                            .local = true,
+                            .run = print_token});
+}
+
+}  // namespace curfew::cli

@@ -1,0 +1,193 @@
+#include "cli/text_output.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/duration.h"
+
+namespace curfew::cli {
+
+namespace {
+
+std::string scalar_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_null()) return "<nil>";
+  return value.dump();
+}
+
+// Characters rather than bytes, so that columns line up.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+void pad_to(std::string& line, std::size_t width) {
+  const std::size_t now = width_of(line);
+  if (now < width) line.append(width - now, ' ');
+}
+
+void append_pretty(const Json& value, std::size_t indent, std::string& out);
+
+void append_pretty_member(const std::string& name, std::size_t name_width, const Json& value,
+                          std::size_t indent, std::string& out) {
+  std::string line = std::string(indent, ' ') + printable(name);
+  const bool is_nested = value.is_structured() && !value.empty();
+  if (is_nested) {
+    out += line + ":\n";
+    append_pretty(value, indent + 2, out);
+    return;
+  }
+  pad_to(line, indent + name_width + 4);
+  if (value.is_structured() || value.is_null()) {
+    out += line + "-\n";
+  } else if (names_duration(name)) {
+    out += line + duration_text(value) + "\n";
+  } else {
+    out += line + printable(scalar_text(value)) + "\n";
+  }
+}
+
+// Depth is bounded by the JSON that was read.
+void append_pretty(const Json& value, std::size_t indent, std::string& out) {
+  if (value.is_object()) {
+    std::size_t name_width = 0;
+    for (const auto& [name, member] : value.items()) {
+      if (!member.is_structured()) name_width = std::max(name_width, width_of(printable(name)));
+    }
+    for (const auto& [name, member] : value.items()) {
+      append_pretty_member(name, name_width, member, indent, out);
+    }
+    return;
+  }
+  if (value.is_array()) {
+    for (const Json& element : value) {
+      if (!element.is_structured()) {
+        out += std::string(indent, ' ') + "- " + printable(scalar_text(element)) + "\n";
+        continue;
+      }
+      std::string block;
+      append_pretty(element, indent + 2, block);
+      if (block.size() > indent + 2) block[indent] = '-';
+      out += block;
+    }
+    return;
+  }
+  out += std::string(indent, ' ') + printable(scalar_text(value)) + "\n";
+}
+
+}  // namespace
+
+std::string value_text(const Json& value) {
+  if (!value.is_structured()) return scalar_text(value);
+  std::string text = value.is_object() ? "map[" : "[";
+  bool first = true;
+  for (const auto& [name, member] : value.items()) {
+    if (!first) text += ' ';
+    first = false;
+    if (value.is_object()) text += name + ":";
+    text += value_text(member);
+  }
+  return text + "]";
+}
+
+std::string quoted_list(const Json& list) {
+  if (!list.is_array()) return "[]";
+  std::string text = "[";
+  for (const Json& element : list) {
+    if (text.size() > 1) text += ' ';
+    text += element.is_string() ? dump_json(element) : value_text(element);
+  }
+  return text + "]";
+}
+
+std::string duration_text(const Json& value) {
+  if (value.is_number_integer()) {
+    constexpr std::int64_t kSecondsMax = 1'000'000'000'000;
+    const auto seconds = value.get<std::int64_t>();
+    if (seconds > kSecondsMax || seconds < -kSecondsMax) return value_text(value);
+    return format_duration_short(Seconds{seconds});
+  }
+  if (value.is_string() && !value.get_ref<const std::string&>().empty()) {
+    const Result<Millis> parsed = parse_duration(value.get_ref<const std::string&>());
+    if (parsed) return format_duration_short(*parsed);
+  }
+  return printable(value_text(value));
+}
+
+bool names_duration(std::string_view member) {
+  constexpr std::array kWords = {"ttl", "period", "duration"};
+  return member == "lease_max" || member == "ttl_max" ||
+         std::ranges::any_of(kWords, [&](std::string_view word) {
+           if (!member.ends_with(word)) return false;
+           return member.size() == word.size() || member[member.size() - word.size() - 1] == '_';
+         });
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string shown;
+  shown.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are control characters too; in UTF-8 they are C2 80 to C2 9F.
+    const bool second_set =
+        byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const auto code = second_set ? static_cast<unsigned char>(text[++i]) : byte;
+    if (second_set || (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
+      shown += "\\x";
+      shown += kDigits[code >> 4];
+      shown += kDigits[code & 15];
+    } else {
+      shown += text[i];
+    }
+  }
+  return shown;
+}
+
+std::string table_text(const std::vector<Row>& rows) {
+  constexpr std::size_t kGap = 4;
+  const std::size_t columns = rows.front().size();
+  std::vector<Row> cells;
+  cells.reserve(rows.size() + 1);
+  for (const Row& row : rows) {
+    Row shown;
+    for (std::size_t i = 0; i < columns; ++i) {
+      const bool filled = i < row.size() && !row[i].empty();
+      shown.push_back(filled ? printable(row[i]) : "n/a");
+    }
+    cells.push_back(std::move(shown));
+    if (cells.size() == 1) {
+      Row line;
+      for (const std::string& title : rows.front()) line.emplace_back(width_of(title), '-');
+      cells.push_back(std::move(line));
+    }
+  }
+  std::vector<std::size_t> widths(columns, 0);
+  for (const Row& row : cells) {
+    for (std::size_t i = 0; i < columns; ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+  }
+  std::string text;
+  for (const Row& row : cells) {
+    std::string line;
+    std::size_t end = 0;
+    for (std::size_t i = 0; i < columns; ++i) {
+      line += row[i];
+      end += widths[i] + kGap;
+      if (i + 1 < columns) pad_to(line, end);
+    }
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string json_text(const OrderedJson& value) {
+  return value.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+std::string pretty_text(const Json& value) {
+  std::string text;
+  append_pretty(value, 0, text);
+  return text;
+}
+
+}  // namespace curfew::cli

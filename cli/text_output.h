@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+
+// Values as text. Pure functions.
+namespace curfew::cli {
+
+// Members stay in the order in which they were added.
+using OrderedJson = nlohmann::ordered_json;
+
+// One line of a table.
+using Row = std::vector<std::string>;
+
+// A value as Vault's command line shows it: strings bare, null as <nil>, lists as [a b], objects
+// as map[k:v].
+std::string value_text(const Json& value);
+
+// Strings quoted: ["a" "b"].
+std::string quoted_list(const Json& list);
+
+// A number of seconds, or a duration in text, in its shortest form ("1h30m"); value_text of what
+// is neither.
+std::string duration_text(const Json& value);
+
+// Members whose name says that they hold a duration: ttl, period, …_ttl, …_duration.
+bool names_duration(std::string_view member);
+
+// `text` with control characters other than line breaks and tabs spelled out (\x1b), so that what
+// comes from a server cannot drive the terminal.
+std::string printable(std::string_view text);
+
+// Columns four blanks apart under a header with a line beneath; empty cells as n/a. Ends with a
+// line break. REQUIRES: rows is not empty, its first row is the header and the longest.
+std::string table_text(const std::vector<Row>& rows);
+
+// Indented by two, with a final line break; bytes that are not UTF-8 are replaced.
+std::string json_text(const OrderedJson& value);
+
+// A YAML 1.2 document; strings are quoted wherever a reader could take them for something else.
+std::string yaml_text(const OrderedJson& value);
+
+// For people: names and values in lines, what is nested indented under its name.
+std::string pretty_text(const Json& value);
+
+}  // namespace curfew::cli
