@@ -63,10 +63,11 @@ Result<TlsContext> make_tls_context(const TlsFiles& files) {
       SSL_CTX_set_cipher_list(raw, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
       SSL_CTX_set_session_id_context(raw, kSessionScope, sizeof kSessionScope - 1) != 1)
     return Error{Errc::kInternal, "TLS: OpenSSL refused the settings: " + openssl_reason()};
-  if (SSL_CTX_use_certificate_chain_file(raw, files.certificate_file.c_str()) != 1)
-    return unusable("certificate file", files.certificate_file);
+  // The key first: a certificate that does not match it is then told apart from a bad key file.
   if (SSL_CTX_use_PrivateKey_file(raw, files.key_file.c_str(), SSL_FILETYPE_PEM) != 1)
     return unusable("key file", files.key_file);
+  if (SSL_CTX_use_certificate_chain_file(raw, files.certificate_file.c_str()) != 1)
+    return unusable("certificate file", files.certificate_file);
   if (SSL_CTX_check_private_key(raw) != 1) {
     ERR_clear_error();
     return Error{Errc::kInvalidArgument,
