@@ -1,0 +1,133 @@
+#include "engines/postgres/config_paths.h"
+
+#include <fmt/format.h>
+
+#include "engines/postgres/connection.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+const std::string& name_of(const Call& call) {
+  return call.params.find("name")->second;
+}
+
+Error no_config(std::string_view name) {
+  return {Errc::kInvalidArgument,
+          fmt::format("failed to find entry for connection with name: \"{}\"", name)};
+}
+
+}  // namespace
+
+Result<Reply> list_names(const MountStorage& storage, std::string_view prefix) {
+  ASSIGN_OR_RETURN(auto names, storage.list(prefix));
+  if (names.empty()) return Error{Errc::kNotFound, ""};
+  return Reply{Json{{"keys", std::move(names)}}};
+}
+
+std::vector<CallRoutes::Route> ConfigPaths::routes() {
+  const std::vector<FieldSpec> delete_fields{
+      {"force", FieldType::kBoolean, "delete it although leases need it to end"}};
+  auto fields = config_fields();
+  fields.insert(fields.end(), delete_fields.begin(), delete_fields.end());
+  return {
+      {{.pattern = "config", .summary = "The targets of this mount"},
+       {{Operation::kList, [this](const Call& call) { return list(call); }}}},
+      {{.pattern = "config/{name}", .summary = "How a target is reached", .fields = fields},
+       {{Operation::kRead, [this](const Call& call) { return read(call); }},
+        {Operation::kUpdate, [this](const Call& call) { return write(call); }},
+        {Operation::kDelete, [this](const Call& call) { return remove(call); }}}},
+      {{.pattern = "reset/{name}", .summary = "Close a target's connections and open new ones"},
+       {{Operation::kUpdate, [this](const Call& call) { return reset(call); }}}},
+  };
+}
+
+Result<Reply> ConfigPaths::list(const Call&) const {
+  return list_names(services_.storage, "config/");
+}
+
+Result<Reply> ConfigPaths::read(const Call& call) const {
+  ASSIGN_OR_RETURN(const auto config, load_config(services_.storage, name_of(call)));
+  if (!config) return Error{Errc::kNotFound, ""};
+  return Reply{config->shown()};
+}
+
+Result<Reply> ConfigPaths::write(const Call& call) {
+  const std::string key = config_key(name_of(call));
+  ASSIGN_OR_RETURN(const auto before, services_.storage.get(key));
+  std::optional<TargetConfig> stored;
+  if (before) {
+    ASSIGN_OR_RETURN(stored, TargetConfig::from_json(name_of(call), *before));
+  }
+  Reply reply;
+  ASSIGN_OR_RETURN(const TargetConfig config,
+                   merge_config(name_of(call), stored, call.data, services_.clock.wall(),
+                                services_.random, reply.warnings));
+  if (config.verify_connection) RETURN_IF_ERROR(verify(config, reply.warnings));
+  RETURN_IF_ERROR(services_.storage.write([&](StorageWriter& writer) -> Status {
+    ASSIGN_OR_RETURN(const auto now, writer.get(key));
+    if (now != before)
+      return Error{Errc::kConflict, fmt::format("config/{} was changed by somebody else in the "
+                                                "meantime; read it and write again",
+                                                name_of(call))};
+    return writer.put(key, config.to_json());
+  }));
+  return reply;
+}
+
+Status ConfigPaths::verify(const TargetConfig& config, std::vector<std::string>& warnings) const {
+  ASSIGN_OR_RETURN(const TargetSettings settings, parse_target(config.name, config.details));
+  const SteadyTime deadline = services_.clock.steady() + verify_time_;
+  const auto failed = [](const Error& error) {
+    return Error{Errc::kInvalidArgument,
+                 "error creating database object: error verifying connection: " + error.message +
+                     "; nothing was stored (verify_connection=false stores it untried)"};
+  };
+  auto connection = Connection::open(settings, services_.clock, deadline);
+  if (!connection) return failed(connection.error());
+  auto rights = (*connection)
+                    ->run(
+                        "SELECT r.rolsuper OR r.rolcreaterole, r.rolsuper OR "
+                        "pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'member') FROM "
+                        "pg_catalog.pg_roles r WHERE r.rolname = current_user",
+                        deadline);
+  if (!rights) return failed(rights.error());
+  if (rights->size() != 1 || rights->front().size() != 2) return ok();
+  const std::string& login = (*connection)->login();
+  if (rights->front()[0] != "t")
+    warnings.push_back(
+        fmt::format("login {0} may not create or drop roles; ALTER ROLE {0} CREATEROLE", login));
+  if (rights->front()[1] != "t")
+    warnings.push_back(fmt::format(
+        "login {0} ends sessions only of roles that it is a member of, so sessions whose role was "
+        "dropped by somebody else stay; GRANT pg_signal_backend TO {0}",
+        login));
+  return ok();
+}
+
+Result<Reply> ConfigPaths::remove(const Call& call) {
+  const std::string& name = name_of(call);
+  ASSIGN_OR_RETURN(const bool force, Fields(call.data).boolean_or("force", false));
+  ASSIGN_OR_RETURN(const auto leases, services_.leases.count(name));
+  if (leases > 0 && !force)
+    return Error{Errc::kInvalidArgument,
+                 fmt::format("{} leases on target \"{}\" are not revoked yet, and without this "
+                             "configuration their database roles cannot be removed; revoke them "
+                             "first, or delete with force=true and remove the roles by hand",
+                             leases, name)};
+  RETURN_IF_ERROR(services_.storage.remove(config_key(name)));
+  pools_.reset(name);
+  Reply reply;
+  if (leases > 0)
+    reply.warnings.push_back(
+        fmt::format("{} leases cannot end before target \"{}\" is configured again", leases, name));
+  return reply;
+}
+
+Result<Reply> ConfigPaths::reset(const Call& call) {
+  ASSIGN_OR_RETURN(const auto config, load_config(services_.storage, name_of(call)));
+  if (!config) return no_config(name_of(call));
+  pools_.reset(config->name);
+  return Reply{};
+}
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <vector>
+
+#include "engines/engine.h"
+#include "engines/postgres/target_pools.h"
+
+namespace curfew::engines::postgres {
+
+// config/<name> and reset/<name>. Thread-safe.
+class ConfigPaths {
+ public:
+  // The references outlive this.
+  ConfigPaths(Services services, TargetPools& pools, Millis verify_time)
+      : services_(std::move(services)), pools_(pools), verify_time_(verify_time) {}
+
+  std::vector<CallRoutes::Route> routes();
+
+ private:
+  Result<Reply> read(const Call& call) const;
+  Result<Reply> write(const Call& call);
+  Result<Reply> remove(const Call& call);
+  Result<Reply> list(const Call& call) const;
+  Result<Reply> reset(const Call& call);
+  Status verify(const TargetConfig& config, std::vector<std::string>& warnings) const;
+
+  Services services_;
+  TargetPools& pools_;
+  const Millis verify_time_;
+};
+
+// The names behind a stored prefix, as a list answers them. kNotFound: there are none.
+Result<Reply> list_names(const MountStorage& storage, std::string_view prefix);
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,162 @@
+#include "engines/postgres/issuing.h"
+
+#include <fmt/format.h>
+
+#include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/scram.h"
+#include "engines/postgres/sql_text.h"
+#include "engines/postgres/statements.h"
+#include "engines/postgres/username.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+constexpr int kAttemptsMax = 4;
+
+// Fails, by the server's own clock, when a create arrives or finishes too late to be waited for.
+constexpr const char* kTooLateSqlstate = "22012";  // division by zero
+std::string fence(double server_deadline) {
+  return fmt::format(
+      "SELECT 1 / (pg_catalog.clock_timestamp() < pg_catalog.to_timestamp({:.3f}))::int;\n",
+      server_deadline);
+}
+
+struct Work {
+  std::string statements;
+  std::string password_policy;
+  int iterations = kScramIterationsDefault;
+  bool grants_on_objects = false;
+  bool changes_session = false;
+};
+
+Result<Work> read_work(const Json& json) {
+  const Fields fields(json);
+  Work work;
+  ASSIGN_OR_RETURN(work.statements, fields.text_or("statements", ""));
+  ASSIGN_OR_RETURN(work.password_policy, fields.text_or("password_policy", ""));
+  ASSIGN_OR_RETURN(const auto iterations,
+                   fields.integer_or("scram_iterations", kScramIterationsDefault));
+  ASSIGN_OR_RETURN(work.grants_on_objects, fields.boolean_or("grants_on_objects", true));
+  ASSIGN_OR_RETURN(work.changes_session, fields.boolean_or("changes_session", true));
+  work.iterations = static_cast<int>(iterations);
+  if (work.statements.empty() || iterations < 1 || iterations > kScramIterationsMax)
+    return Error{Errc::kInternal, "the plan of this lease was not made by this engine"};
+  return work;
+}
+
+std::string create_sql(const Connection& connection, const Work& work, const LeaseHandle& lease,
+                       const std::string& mark, const DurableIntent& intent,
+                       const PasswordPair& pair, SteadyTime deadline) {
+  std::string sql = connection.begin(deadline) + lease_lock(intent.lease_id());
+  if (work.grants_on_objects) sql += grant_lock();
+  sql +=
+      fill(work.statements, {lease.database_role, pair.verifier, expiry_text(intent.expires_at())});
+  const std::string name = quote_identifier(lease.database_role);
+  sql += fmt::format("COMMENT ON ROLE {} IS {};\n", name, quote_literal(mark));
+  sql += fence(connection.server_seconds(deadline));
+  sql += fmt::format("SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {};\nCOMMIT",
+                     quote_literal(lease.database_role));
+  return sql;
+}
+
+// Others changed the same rows, or the connection's idea of the server's clock was off. Certainly
+// undone, and the next time may work.
+bool worth_another_try(const Connection& connection, const Error& error, bool too_late) {
+  if (too_late) return true;
+  const std::string& state = connection.sqlstate();
+  return state == "40001" || state == "40P01" ||
+         (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
+}
+
+Error creation_failed(Error error) {
+  if (error.code == Errc::kInDoubt) {
+    error.message += "; whether the database role was created is not known, and it is removed";
+  } else {
+    error.message = fmt::format("failed to execute query: {}; nothing was created", error.message);
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
+                             const TargetConfig& config, WallTime now, Random& random) {
+  ASSIGN_OR_RETURN(const auto facts,
+                   examine_statements("creation_statements", role.creation_statements));
+  if (facts.empty) return Error{Errc::kRefused, "empty creation statements"};
+  ASSIGN_OR_RETURN(const Millis ttl, Fields(request.data).duration_or("ttl", Millis{0}));
+
+  LeaseHandle lease{config.name, default_username(role.name, request.lease_id)};
+  if (const std::string text = config.username_template(); !text.empty()) {
+    ASSIGN_OR_RETURN(
+        lease.database_role,
+        templated_username(text, {request.attribution.display_name, role.name, now}, random));
+  }
+  lease.revocation_statements = role.revocation_statements;
+  lease.renew_statements = role.renew_statements;
+  lease.entity = request.attribution.entity_id;
+  lease.trace = request.attribution.trace_id;
+  const std::string policy =
+      role.password_policy().empty() ? config.password_policy : role.password_policy();
+  return IssuePlan{role.name,
+                   lease.to_handle(),
+                   {role.default_ttl, role.max_ttl, ttl, true},
+                   Json{{"statements", join_statements(role.creation_statements)},
+                        {"password_policy", policy},
+                        {"scram_iterations", config.scram_iterations()},
+                        {"grants_on_objects", facts.grants_on_objects},
+                        {"changes_session", facts.changes_session}}};
+}
+
+Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_accessor,
+                     const DurableIntent& intent, const Clock& clock, SteadyTime deadline) {
+  ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(intent.plan().handle));
+  ASSIGN_OR_RETURN(const Work work, read_work(intent.plan().work));
+  ASSIGN_OR_RETURN(const PasswordPair pair, stock.take(work.password_policy, work.iterations));
+  const std::string mark = role_mark(mount_accessor, intent.lease_id(), lease);
+  for (int attempt = 1;; ++attempt) {
+    ASSIGN_OR_RETURN(auto connection, pool.acquire(Use::kIssue, deadline));
+    auto rows = connection->run(create_sql(*connection, work, lease, mark, intent, pair, deadline),
+                                deadline, {pair.verifier, pair.password.reveal()});
+    if (work.changes_session) connection->taint();
+    if (rows) {
+      Json facts = Json::object();
+      if (!rows->empty() && !rows->front().empty() && rows->front().front())
+        facts["role_oid"] = std::strtoul(rows->front().front()->c_str(), nullptr, 10);
+      return Issued{Json{{"username", lease.database_role}, {"password", pair.password.reveal()}},
+                    facts};
+    }
+    Error error = std::move(rows).error();
+    const bool too_late = connection->sqlstate() == kTooLateSqlstate;
+    if (too_late) connection->taint();
+    const bool again = attempt < kAttemptsMax && worth_another_try(*connection, error, too_late) &&
+                       clock.steady() < deadline;
+    if (!again) return creation_failed(std::move(error));
+  }
+}
+
+Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, WallTime expires_at,
+             SteadyTime deadline) {
+  ASSIGN_OR_RETURN(const auto facts,
+                   examine_statements("renew_statements", lease.renew_statements));
+  const std::string statements = facts.empty
+                                     ? "ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}';\n"
+                                     : join_statements(lease.renew_statements);
+  ASSIGN_OR_RETURN(auto connection, pool.acquire(Use::kIssue, deadline));
+  const auto failed = [&](Error error) {
+    error.message = fmt::format("moving the expiry of database role \"{}\": {}",
+                                lease.database_role, error.message);
+    return error;
+  };
+  LeaseTransaction transaction(*connection, lease_id, lease, deadline);
+  auto role = transaction.begin();
+  if (!role) return failed(std::move(role).error());
+  if (!*role) return failed({Errc::kRefused, "it does not exist any more"});
+  auto rows = transaction.commit((facts.grants_on_objects ? grant_lock() : "") +
+                                 fill(statements, {(*role)->name, "", expiry_text(expires_at)}));
+  if (facts.changes_session) connection->taint();
+  if (!rows) return failed(std::move(rows).error());
+  return ok();
+}
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "engines/engine.h"
+#include "engines/postgres/config.h"
+#include "engines/postgres/lease_role.h"
+#include "engines/postgres/pool.h"
+#include "engines/postgres/roles.h"
+#include "engines/postgres/verifier_stock.h"
+
+namespace curfew::engines::postgres {
+
+// What a lease of `role` will be: its database role's name, its times and its statements. Pure but
+// for `random`. kRefused: the role has no creation statements. kInvalidArgument: the request's ttl,
+// or the username_template, cannot be used.
+Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
+                             const TargetConfig& config, WallTime now, Random& random);
+
+// Makes the planned role, in one transaction and one round trip, and gives its name and password.
+// The target learns the password's verifier alone. All or nothing; errors as in
+// SecretEngine::apply. A conflict with others at the target is tried again while there is time.
+Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_accessor,
+                     const DurableIntent& intent, const Clock& clock, SteadyTime deadline);
+
+// Moves the role's VALID UNTIL, by the lease's own statements where it has some. kRefused: the
+// target said no, for example because the role is gone.
+Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, WallTime expires_at,
+             SteadyTime deadline);
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,157 @@
+#include "engines/postgres/lease_role.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "base/digest.h"
+#include "engines/postgres/sql_text.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+// Advisory locks have no names; both halves of the number are from a hash of what they protect.
+std::string lock_statement(std::string_view what) {
+  const std::string digest = sha256(what);
+  std::uint64_t key = 0;
+  for (std::size_t i = 0; i < 8; ++i) key = key << 8 | static_cast<unsigned char>(digest[i]);
+  return fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({});\n",
+                     static_cast<std::int64_t>(key));
+}
+
+std::uint32_t to_oid(const std::optional<std::string>& text) {
+  return static_cast<std::uint32_t>(std::strtoul(text.value_or("0").c_str(), nullptr, 10));
+}
+
+std::int64_t to_count(const std::optional<std::string>& text) {
+  return std::strtoll(text.value_or("0").c_str(), nullptr, 10);
+}
+
+std::string text_at(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+constexpr std::size_t kColumns = 13;
+
+FoundRole role_of(const Row& row) {
+  FoundRole role;
+  role.oid = to_oid(row[0]);
+  role.name = row[1].value_or("");
+  role.can_login = row[2] == "t";
+  const char* attributes[] = {"SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS"};
+  for (std::size_t i = 0; i < 5; ++i)
+    if (row[3 + i] == "t") role.attributes.emplace_back(attributes[i]);
+  if (const auto members = parse_json(row[9].value_or("[]")); members && members->is_array()) {
+    for (const Json& member : *members) {
+      if (!member.is_array() || member.size() != 2 || !member[0].is_string()) continue;
+      role.member_of.push_back({member[0].get<std::string>(),
+                                member[1].is_string() ? member[1].get<std::string>() : ""});
+    }
+  }
+  role.sessions = to_count(row[10]);
+  role.dependencies_here = to_count(row[11]);
+  if (const auto names = parse_json(row[12].value_or("[]")); names && names->is_array()) {
+    for (const Json& name : *names)
+      if (name.is_string()) role.databases_elsewhere.push_back(name.get<std::string>());
+  }
+  return role;
+}
+
+}  // namespace
+
+Handle LeaseHandle::to_handle() const {
+  Json fields{{"database_role", database_role},
+              {"target", target},
+              {"revocation_statements", revocation_statements},
+              {"renew_statements", renew_statements}};
+  if (!entity.empty()) fields["entity"] = entity;
+  if (!trace.empty()) fields["trace"] = trace;
+  if (role_oid != 0) fields["role_oid"] = role_oid;
+  return {target, std::move(fields)};
+}
+
+Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
+  const Error corrupt{Errc::kCorrupt, "the lease does not say which database role is its own"};
+  if (!handle.fields.is_object()) return corrupt;
+  LeaseHandle out{text_at(handle.fields, "target"), text_at(handle.fields, "database_role")};
+  if (out.target.empty() || out.database_role.empty()) return corrupt;
+  const Fields fields(handle.fields);
+  ASSIGN_OR_RETURN(const auto oid, fields.integer_or("role_oid", 0));
+  out.role_oid = static_cast<std::uint32_t>(oid);
+  ASSIGN_OR_RETURN(auto revocation, fields.string_list("revocation_statements"));
+  if (revocation) out.revocation_statements = std::move(*revocation);
+  ASSIGN_OR_RETURN(auto renew, fields.string_list("renew_statements"));
+  if (renew) out.renew_statements = std::move(*renew);
+  out.entity = text_at(handle.fields, "entity");
+  out.trace = text_at(handle.fields, "trace");
+  return out;
+}
+
+std::string role_mark(std::string_view mount_accessor, std::string_view lease_id,
+                      const LeaseHandle& handle) {
+  // "curfew" sorts first: list_owned looks for the beginning of the text.
+  Json mark{{"curfew", mount_accessor}, {"lease", lease_id}, {"target", handle.target}};
+  if (!handle.entity.empty()) mark["entity"] = handle.entity;
+  if (!handle.trace.empty()) mark["trace"] = handle.trace;
+  return dump_json(mark);
+}
+
+std::optional<RoleMark> parse_role_mark(std::string_view comment) {
+  if (!comment.starts_with("{\"curfew\":")) return std::nullopt;
+  const auto parsed = parse_json(comment);
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  RoleMark mark{text_at(*parsed, "curfew"), text_at(*parsed, "lease"), text_at(*parsed, "target"),
+                text_at(*parsed, "entity"), text_at(*parsed, "trace")};
+  if (mark.lease_id.empty()) return std::nullopt;
+  return mark;
+}
+
+std::string lease_lock(std::string_view lease_id) {
+  return lock_statement("curfew lease\n" + std::string(lease_id));
+}
+
+std::string grant_lock() {
+  return lock_statement("curfew grants");
+}
+
+std::string expiry_text(WallTime time) {
+  const auto whole = std::chrono::ceil<Seconds>(time);
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}+0000", fmt::gmtime(to_unix_seconds(whole)));
+}
+
+std::string find_role_sql(const LeaseHandle& handle) {
+  return fmt::format(
+      R"sql(SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
+  r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, w.rolname))
+     FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+     LEFT JOIN pg_catalog.pg_roles w ON w.oid = m.grantor WHERE m.member = r.oid),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
+       AND d.dbid IN (0, b.oid)),
+  (SELECT pg_catalog.json_agg(DISTINCT o.datname) FROM pg_catalog.pg_shdepend d
+     JOIN pg_catalog.pg_database o ON o.oid = d.dbid
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
+       AND d.dbid <> b.oid)
+FROM pg_catalog.pg_roles r, pg_catalog.pg_database b
+WHERE b.datname = pg_catalog.current_database() AND (r.oid = {} OR r.rolname = {});
+)sql",
+      handle.role_oid, quote_literal(handle.database_role));
+}
+
+Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& lease_id,
+                                           const LeaseHandle& handle) {
+  for (const Row& row : rows) {
+    if (row.size() != kColumns)
+      return Error{Errc::kCorrupt, "the target's catalog does not answer as PostgreSQL's does"};
+    const auto mark = parse_role_mark(row[8].value_or(""));
+    const bool same_oid = handle.role_oid != 0 && to_oid(row[0]) == handle.role_oid;
+    // An oid can come round again after four billion: another lease's mark outweighs it.
+    const bool ours = mark ? mark->lease_id == lease_id : same_oid;
+    if (ours) return std::optional{role_of(row)};
+  }
+  return std::optional<FoundRole>{};
+}
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "engines/engine.h"
+#include "engines/postgres/connection.h"
+
+// The database role of one lease: what the lease remembers of it, and what the target says.
+namespace curfew::engines::postgres {
+
+// What a lease's handle holds.
+struct LeaseHandle {
+  std::string target;          // the configuration's name
+  std::string database_role;   // its name in the database
+  std::uint32_t role_oid = 0;  // 0: not known (the lease never became active)
+  std::vector<std::string> revocation_statements = {};
+  std::vector<std::string> renew_statements = {};
+  std::string entity = {};  // for the mark
+  std::string trace = {};
+
+  Handle to_handle() const;
+  // kCorrupt: it is not one of this engine.
+  static Result<LeaseHandle> from_handle(const Handle& handle);
+};
+
+// The comment on a database role that says whose it is, as JSON; holds nothing secret.
+std::string role_mark(std::string_view mount_accessor, std::string_view lease_id,
+                      const LeaseHandle& handle);
+
+struct RoleMark {
+  std::string mount_accessor;
+  std::string lease_id;
+  std::string target;
+  std::string entity;
+  std::string trace;
+};
+// nullopt: the comment is not ours.
+std::optional<RoleMark> parse_role_mark(std::string_view comment);
+
+// Makes whoever creates, changes and removes the role of one lease take turns, across connections
+// and brokers: "SELECT pg_advisory_xact_lock(…);".
+std::string lease_lock(std::string_view lease_id);
+
+// The same for all who change access lists in a database; otherwise PostgreSQL fails them with
+// "tuple concurrently updated".
+std::string grant_lock();
+
+// "2027-01-15 08:00:01+0000", rounded up to a whole second.
+std::string expiry_text(WallTime time);
+
+struct Membership {
+  std::string group;
+  std::string grantor;
+};
+
+// A database role as it is now.
+struct FoundRole {
+  std::uint32_t oid = 0;
+  std::string name;
+  bool can_login = false;
+  std::vector<std::string> attributes;  // beyond LOGIN: "SUPERUSER", "CREATEROLE", …
+  std::vector<Membership> member_of;
+  std::int64_t sessions = 0;
+  std::int64_t dependencies_here = 0;            // in this database and on shared objects
+  std::vector<std::string> databases_elsewhere;  // with dependencies in them
+};
+
+// SQL that find_role() reads: one row for each role that could be the lease's.
+std::string find_role_sql(const LeaseHandle& handle);
+
+// The lease's own role among the rows: it bears the lease's mark, or has the very oid that the
+// lease remembers. A role that only has the same name is somebody else's and is never touched.
+// nullopt: absent. kCorrupt: the rows are not what find_role_sql() asks for.
+Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& lease_id,
+                                           const LeaseHandle& handle);
+
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,179 @@
+#include "engines/postgres/postgres_engine.h"
+
+#include <fmt/format.h>
+
+#include "engines/postgres/config.h"
+#include "engines/postgres/config_paths.h"
+#include "engines/postgres/issuing.h"
+#include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/revocation.h"
+#include "engines/postgres/role_paths.h"
+#include "engines/postgres/roles.h"
+#include "engines/postgres/sql_text.h"
+#include "engines/postgres/statements.h"
+#include "engines/postgres/target_pools.h"
+#include "engines/postgres/verifier_stock.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles) {
+  std::vector<CallRoutes::Route> all = config.routes();
+  for (CallRoutes::Route& route : roles.routes()) all.push_back(std::move(route));
+  all.push_back({{.pattern = "creds/{name}",
+                  .summary = "A new database role under a lease",
+                  .fields = {{"ttl", FieldType::kDuration, "how long it should live"}},
+                  .issues_lease = true},
+                 {}});
+  return CallRoutes(std::move(all));
+}
+
+class PostgresEngine final : public SecretEngine {
+ public:
+  PostgresEngine(const Services& services, const PostgresOptions& options)
+      : services_(services),
+        pools_(options.pool, services.clock, services.log),
+        stock_(services.passwords, services.random, services.log, options.verifiers_ready),
+        config_paths_(services, pools_, options.verify_time),
+        role_paths_(services),
+        routes_(joined_routes(config_paths_, role_paths_)) {}
+
+  std::string_view type() const override { return "database"; }
+  const CallRoutes& routes() const override { return routes_; }
+
+  Result<std::optional<bool>> exists(const Call& call) const override;
+  Result<IssuePlan> plan(const IssueRequest& request, Random& random) const override;
+  Result<Issued> apply(const DurableIntent& intent, const CallContext& context) override;
+  Result<Receipt> revoke(const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
+                         const CallContext& context) override;
+  Status renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
+               const CallContext& context) override;
+  Result<Presence> probe(const std::string& lease_id, const Handle& handle,
+                         const CallContext& context) override;
+  Result<std::vector<Handle>> list_owned(const CallContext& context) override;
+
+ private:
+  Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
+  Status list_target(const std::string& target, const CallContext& context,
+                     std::vector<Handle>& out);
+
+  const Services services_;
+  TargetPools pools_;
+  VerifierStock stock_;
+  ConfigPaths config_paths_;
+  RolePaths role_paths_;
+  const CallRoutes routes_;
+};
+
+Result<std::optional<bool>> PostgresEngine::exists(const Call& call) const {
+  const auto name = call.params.find("name");
+  std::string key;
+  if (name != call.params.end() && call.path.starts_with("config/")) key = config_key(name->second);
+  if (name != call.params.end() && call.path.starts_with("roles/")) key = role_key(name->second);
+  if (key.empty()) return std::optional<bool>{};
+  ASSIGN_OR_RETURN(const auto stored, services_.storage.get(key));
+  return std::optional{stored.has_value()};
+}
+
+Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& random) const {
+  const auto name = request.params.find("name");
+  if (name == request.params.end())
+    return Error{Errc::kUnsupportedPath, "credentials are read at creds/<role>"};
+  ASSIGN_OR_RETURN(const auto role, load_role(services_.storage, name->second));
+  if (!role) return Error{Errc::kInvalidArgument, "unknown role: " + name->second};
+  ASSIGN_OR_RETURN(const auto config, load_config(services_.storage, role->db_name));
+  if (!config)
+    return Error{Errc::kRefused, fmt::format("failed to find entry for connection with name: "
+                                             "\"{}\"",
+                                             role->db_name)};
+  if (!config->allows(role->name))
+    return Error{Errc::kRefused, fmt::format("\"{}\" is not an allowed role", role->name)};
+  return plan_issue(request, *role, *config, services_.clock.wall(), random);
+}
+
+Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {
+  ASSIGN_OR_RETURN(auto pool, pool_of(intent.plan().handle.resource));
+  return issue(*pool, stock_, services_.mount_accessor, intent, services_.clock, context.deadline);
+}
+
+Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle& handle,
+                                       PhaseRecord& phases, const CallContext& context) {
+  ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
+  ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
+  return Revocation(std::move(pool), lease_id, lease, phases, services_.clock, services_.log,
+                    context.deadline)
+      .run();
+}
+
+Status PostgresEngine::renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
+                             const CallContext& context) {
+  ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
+  ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
+  return postgres::renew(*pool, lease_id, lease, expires_at, context.deadline);
+}
+
+Result<Presence> PostgresEngine::probe(const std::string& lease_id, const Handle& handle,
+                                       const CallContext& context) {
+  ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
+  ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
+  ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, context.deadline));
+  ASSIGN_OR_RETURN(const Rows rows, connection->run(find_role_sql(lease), context.deadline));
+  ASSIGN_OR_RETURN(const auto role, find_role(rows, lease_id, lease));
+  return role ? Presence::kPresent : Presence::kAbsent;
+}
+
+Result<std::vector<Handle>> PostgresEngine::list_owned(const CallContext& context) {
+  ASSIGN_OR_RETURN(const auto targets, services_.storage.list("config/"));
+  std::vector<Handle> out;
+  for (const std::string& target : targets) RETURN_IF_ERROR(list_target(target, context, out));
+  return out;
+}
+
+// Roles are visible in the whole cluster; the mark says whose they are and of which target.
+Status PostgresEngine::list_target(const std::string& target, const CallContext& context,
+                                   std::vector<Handle>& out) {
+  ASSIGN_OR_RETURN(auto pool, pool_of(target));
+  ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, context.deadline));
+  ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection->run(
+          fmt::format("SELECT r.oid, r.rolname, d.description FROM pg_catalog.pg_shdescription d "
+                      "JOIN pg_catalog.pg_roles r ON r.oid = d.objoid WHERE d.classoid = "
+                      "'pg_catalog.pg_authid'::pg_catalog.regclass AND "
+                      "pg_catalog.starts_with(d.description, {}) ORDER BY r.rolname",
+                      quote_literal("{\"curfew\":" + dump_json(services_.mount_accessor))),
+          context.deadline));
+  for (const Row& row : rows) {
+    if (row.size() != 3 || !row[0] || !row[1]) continue;
+    const auto mark = parse_role_mark(row[2].value_or(""));
+    if (!mark || mark->mount_accessor != services_.mount_accessor || mark->target != target)
+      continue;
+    LeaseHandle lease{target, *row[1]};
+    lease.role_oid = static_cast<std::uint32_t>(std::strtoul(row[0]->c_str(), nullptr, 10));
+    lease.entity = mark->entity;
+    lease.trace = mark->trace;
+    Handle handle = lease.to_handle();
+    handle.fields["lease_id"] = mark->lease_id;
+    out.push_back(std::move(handle));
+  }
+  return ok();
+}
+
+Result<std::shared_ptr<Pool>> PostgresEngine::pool_of(const std::string& target) {
+  ASSIGN_OR_RETURN(const auto config, load_config(services_.storage, target));
+  if (!config)
+    return Error{Errc::kUnavailable,
+                 fmt::format("target \"{0}\" has no configuration any more; write config/{0} again "
+                             "so that its leases can be served and ended",
+                             target)};
+  return pools_.of(*config);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SecretEngine>> make_postgres_engine(Services services,
+                                                           PostgresOptions options) {
+  return std::unique_ptr<SecretEngine>(std::make_unique<PostgresEngine>(services, options));
+}
+
+}  // namespace curfew::engines::postgres

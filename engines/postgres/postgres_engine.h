@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "engines/engine.h"
+#include "engines/postgres/pool.h"
+
+namespace curfew::engines::postgres {
+
+struct PostgresOptions {
+  Millis verify_time{10'000};  // for the connection that a configuration write tries
+  std::size_t verifiers_ready = 16;
+  Pool::Limits pool = {};
+};
+
+// The engine for leased PostgreSQL roles. Its type is "database", as Vault's clients mount it; its
+// paths are config/<name>, roles/<name>, creds/<name> and reset/<name>. An error refuses the mount.
+Result<std::unique_ptr<SecretEngine>> make_postgres_engine(Services services,
+                                                           PostgresOptions options = {});
+
+}  // namespace curfew::engines::postgres

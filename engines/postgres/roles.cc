@@ -1,0 +1,179 @@
+#include "engines/postgres/roles.h"
+
+#include <fmt/format.h>
+
+#include "base/duration.h"
+#include "engines/postgres/statements.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+Error bad(std::string message) {
+  return {Errc::kInvalidArgument, std::move(message)};
+}
+
+struct StatementList {
+  const char* field;
+  std::vector<std::string> LeaseRole::*list;
+};
+constexpr StatementList kLists[] = {
+    {"creation_statements", &LeaseRole::creation_statements},
+    {"revocation_statements", &LeaseRole::revocation_statements},
+    {"renew_statements", &LeaseRole::renew_statements},
+    {"rollback_statements", &LeaseRole::rollback_statements},
+};
+
+std::int64_t seconds(Millis time) {
+  return std::chrono::floor<Seconds>(time).count();
+}
+
+Status merge_credential(const Json& data, LeaseRole& role) {
+  const Fields fields(data);
+  ASSIGN_OR_RETURN(const auto type, fields.text_or("credential_type", "password"));
+  if (!type.empty() && type != "password")
+    return bad("credential_type: \"password\" is what this engine makes");
+  ASSIGN_OR_RETURN(const auto config, fields.text_map("credential_config"));
+  if (config) {
+    role.credential_config = Json::object();
+    for (const auto& [key, value] : *config) {
+      if (key != "password_policy")
+        return bad(fmt::format("credential_config: \"{}\" is not known; password_policy is",
+                               key.substr(0, 64)));
+      role.credential_config[key] = value;
+    }
+  }
+  return ok();
+}
+
+Status merge_times(const Json& data, LeaseRole& role) {
+  const Fields fields(data);
+  ASSIGN_OR_RETURN(role.default_ttl, fields.duration_or("default_ttl", role.default_ttl));
+  ASSIGN_OR_RETURN(role.max_ttl, fields.duration_or("max_ttl", role.max_ttl));
+  if (role.max_ttl > Millis{0} && role.default_ttl > role.max_ttl)
+    return bad(fmt::format("default_ttl ({}) is longer than max_ttl ({})",
+                           format_duration_short(role.default_ttl),
+                           format_duration_short(role.max_ttl)));
+  return ok();
+}
+
+void warn_about(std::string_view field, const StatementFacts& facts,
+                std::vector<std::string>& warnings) {
+  for (const std::string& name : facts.unknown_placeholders)
+    warnings.push_back(
+        fmt::format("{}: {{{{{}}}}} is no placeholder and is sent as it stands; {{{{name}}}}, "
+                    "{{{{username}}}}, "
+                    "{{{{password}}}} and {{{{expiration}}}} are",
+                    field, name));
+}
+
+void warn_about_creation(const StatementFacts& facts, std::vector<std::string>& warnings) {
+  if (facts.empty) return;
+  if (!facts.sets_expiry)
+    warnings.push_back(
+        "creation_statements: without VALID UNTIL '{{expiration}}' the database itself goes on "
+        "accepting the password if the broker cannot reach it when the lease ends");
+  if (facts.grants_on_objects)
+    warnings.push_back(
+        "creation_statements: privileges granted on objects to every leased role make issuing slow "
+        "and fill the table's access list (some thousands of live roles overflow it); grant them "
+        "to a group role once, and here the group role to \"{{name}}\"");
+  if (facts.can_make_roles)
+    warnings.push_back(
+        "creation_statements: a leased role with CREATEROLE or SUPERUSER can make roles of its own "
+        "that outlive the lease");
+}
+
+}  // namespace
+
+std::string LeaseRole::password_policy() const {
+  return Fields(credential_config).text_or("password_policy", "").value();
+}
+
+Json LeaseRole::to_json() const {
+  Json out{{"db_name", db_name},
+           {"default_ttl_ms", default_ttl.count()},
+           {"max_ttl_ms", max_ttl.count()},
+           {"credential_config", credential_config}};
+  for (const auto& [field, list] : kLists) out[field] = this->*list;
+  return out;
+}
+
+Result<LeaseRole> LeaseRole::from_json(std::string name, const Json& stored) {
+  const Fields fields(stored);
+  LeaseRole role;
+  role.name = std::move(name);
+  ASSIGN_OR_RETURN(role.db_name, fields.text_or("db_name", ""));
+  ASSIGN_OR_RETURN(const auto default_ttl, fields.integer_or("default_ttl_ms", 0));
+  ASSIGN_OR_RETURN(const auto max_ttl, fields.integer_or("max_ttl_ms", 0));
+  role.default_ttl = Millis{default_ttl};
+  role.max_ttl = Millis{max_ttl};
+  ASSIGN_OR_RETURN(auto credential, fields.object("credential_config"));
+  role.credential_config = std::move(credential).value_or(Json::object());
+  for (const auto& [field, list] : kLists) {
+    ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
+    role.*list = std::move(statements).value_or(std::vector<std::string>{});
+  }
+  return role;
+}
+
+Json LeaseRole::shown() const {
+  Json out{{"db_name", db_name},
+           {"default_ttl", seconds(default_ttl)},
+           {"max_ttl", seconds(max_ttl)},
+           {"credential_type", "password"}};
+  if (!credential_config.empty()) out["credential_config"] = credential_config;
+  for (const auto& [field, list] : kLists) out[field] = this->*list;
+  return out;
+}
+
+Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& stored,
+                             const Json& data, std::vector<std::string>& warnings) {
+  LeaseRole role = stored.value_or(LeaseRole{});
+  role.name = std::move(name);
+  const Fields fields(data);
+  ASSIGN_OR_RETURN(role.db_name, fields.text_or("db_name", role.db_name));
+  if (role.db_name.empty()) return bad("database name is required");
+  RETURN_IF_ERROR(merge_times(data, role));
+  RETURN_IF_ERROR(merge_credential(data, role));
+  for (const auto& [field, list] : kLists) {
+    ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
+    if (statements) role.*list = std::move(*statements);
+    ASSIGN_OR_RETURN(const auto facts, examine_statements(field, role.*list));
+    warn_about(field, facts, warnings);
+    if (list == &LeaseRole::creation_statements) warn_about_creation(facts, warnings);
+    if (list == &LeaseRole::revocation_statements && facts.reassigns_owned)
+      warnings.push_back(
+          "revocation_statements: REASSIGN OWNED gives functions that the leased role made the "
+          "rights of their new owner; the built-in cleaning does without it");
+  }
+  return role;
+}
+
+std::string role_key(std::string_view name) {
+  return "role/" + std::string(name);
+}
+
+Result<std::optional<LeaseRole>> load_role(const MountStorage& storage, std::string_view name) {
+  ASSIGN_OR_RETURN(const auto stored, storage.get(role_key(name)));
+  if (!stored) return std::optional<LeaseRole>{};
+  ASSIGN_OR_RETURN(auto role, LeaseRole::from_json(std::string(name), *stored));
+  return std::optional{std::move(role)};
+}
+
+std::vector<FieldSpec> role_fields() {
+  return {
+      {"db_name", FieldType::kText, "the target, by the name of its configuration", true},
+      {"creation_statements", FieldType::kList,
+       "SQL that makes a role; {{name}}, {{password}} and {{expiration}} are filled in"},
+      {"revocation_statements", FieldType::kList,
+       "SQL that cleans up behind a role; the built-in cleaning if empty"},
+      {"renew_statements", FieldType::kList, "SQL that moves the expiry; built in if empty"},
+      {"rollback_statements", FieldType::kList, "kept and not used: a failed creation is undone"},
+      {"default_ttl", FieldType::kDuration, "how long a lease lives if nothing else is asked for"},
+      {"max_ttl", FieldType::kDuration, "how long it may live with renewals"},
+      {"credential_type", FieldType::kText, "password"},
+      {"credential_config", FieldType::kMap, "password_policy: a policy for this role alone"},
+  };
+}
+
+}  // namespace curfew::engines::postgres
