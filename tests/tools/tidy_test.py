@@ -115,6 +115,17 @@ class Tidy(unittest.TestCase):
         rows = "\n".join("    {1, 2}," for _ in range(90))
         self.expect_clean({"base/a.cc": f"const int table[][2] = {{\n{rows}\n}};\n"})
 
+    def test_text_in_a_function_does_not_count(self):
+        rows = "\n".join("a line of text" for _ in range(90))
+        self.expect_clean({"base/a.cc": f'const char* f() {{\n  return R"({rows})";\n}}\n'})
+
+    def test_members_may_be_called_like_calls(self):
+        self.expect_clean({"broker/a.cc": "A::A(B b)\n    : a(0),\n      system(b) {}\n"})
+
+    def test_seeded_generators_are_for_tests(self):
+        self.expect_clean({"tests/base/a.cc": "std::mt19937 engine(1);\n"})
+        self.expect("tests/base/a.cc", "std::random_device device;\n", 1, "Random")
+
     def test_long_file_is_a_warning(self):
         status, found, warnings = self.run_on({"base/a.cc": "int a;\n" * 401})
         self.assertEqual((status, found), (0, []))
