@@ -4,13 +4,12 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
-#include <limits>
+#include <optional>
 
 namespace curfew {
 namespace {
 
-constexpr double kMillisMax = 9.0e15;  // about 285,000 years: far from overflow in any sum
+constexpr double kMillisMax = 9.2e12;  // 291 years, as in Go: any time plus that can be written
 
 Error bad_duration(std::string_view text) {
   return {Errc::kInvalidArgument,
@@ -45,6 +44,29 @@ Parts split(Millis duration) {
   return {ms / 3600'000, ms / 60'000 % 60, ms / 1000 % 60, ms % 1000};
 }
 
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// The number that `rest` begins with, exactly `digits` long, which is removed.
+std::optional<int> take_digits(std::string_view& rest, std::size_t digits) {
+  if (rest.size() < digits) return std::nullopt;
+  int number = 0;
+  for (const char c : rest.substr(0, digits)) {
+    if (!is_digit(c)) return std::nullopt;
+    number = number * 10 + (c - '0');
+  }
+  rest.remove_prefix(digits);
+  return number;
+}
+
+// As above: two digits behind `separator`.
+std::optional<int> take_after(std::string_view& rest, char separator) {
+  if (!rest.starts_with(separator)) return std::nullopt;
+  rest.remove_prefix(1);
+  return take_digits(rest, 2);
+}
+
 }  // namespace
 
 Result<Millis> parse_duration(std::string_view text) {
@@ -56,10 +78,12 @@ Result<Millis> parse_duration(std::string_view text) {
   const bool bare = rest.find_first_not_of("0123456789.") == std::string_view::npos;
   double total = 0;
   while (!rest.empty()) {
+    // from_chars would take a sign, "inf" and "nan".
+    if (rest.front() != '.' && !is_digit(rest.front())) return bad_duration(text);
     double number = 0;
     const char* const last = rest.data() + rest.size();
     const auto [end, error] = std::from_chars(rest.data(), last, number, std::chars_format::fixed);
-    if (error != std::errc{} || number < 0 || !std::isfinite(number)) return bad_duration(text);
+    if (error != std::errc{}) return bad_duration(text);
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
     const double unit = bare && rest.empty() ? 1000 : take_unit(rest);
     if (unit == 0) return bad_duration(text);
@@ -115,41 +139,37 @@ std::string format_rfc3339(WallTime time) {
 }
 
 Result<WallTime> parse_rfc3339(std::string_view text) {
-  const std::string copy(text.substr(0, 64));
   const Error bad{Errc::kInvalidArgument,
-                  "invalid time \"" + copy + "\": expected RFC 3339, such as 2026-11-20T01:54:24Z"};
-  int year = 0, used = 0;
-  unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  if (std::sscanf(copy.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day, &hour, &minute,
-                  &second, &used) != 6)
-    return bad;
-  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month},
-                                         std::chrono::day{day}};
-  if (!date.ok() || hour > 23 || minute > 59 || second > 60) return bad;
-  std::string_view rest = std::string_view(copy).substr(static_cast<std::size_t>(used));
+                  fmt::format("invalid time \"{}\": expected RFC 3339, such as "
+                              "2026-11-20T01:54:24Z",
+                              text.substr(0, 64))};
+  std::string_view rest = text;
+  const auto year = take_digits(rest, 4), month = take_after(rest, '-'),
+             day = take_after(rest, '-'), hour = take_after(rest, 'T'),
+             minute = take_after(rest, ':'), second = take_after(rest, ':');
+  if (!year || !month || !day || !hour || !minute || !second) return bad;
+  const std::chrono::year_month_day date{std::chrono::year{*year},
+                                         std::chrono::month{static_cast<unsigned>(*month)},
+                                         std::chrono::day{static_cast<unsigned>(*day)}};
+  if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return bad;
   Millis fraction{0};
   if (rest.starts_with('.')) {
     rest.remove_prefix(1);
-    int scale = 100;
-    if (rest.empty() || rest[0] < '0' || rest[0] > '9') return bad;
-    for (; !rest.empty() && rest[0] >= '0' && rest[0] <= '9'; rest.remove_prefix(1), scale /= 10)
-      fraction += Millis{(rest[0] - '0') * scale};
+    if (rest.empty() || !is_digit(rest.front())) return bad;
+    for (int scale = 100; !rest.empty() && is_digit(rest.front()); scale /= 10) {
+      fraction += Millis{(rest.front() - '0') * scale};
+      rest.remove_prefix(1);
+    }
   }
   std::chrono::minutes offset{0};
   if (rest != "Z") {
-    unsigned offset_hours = 0, offset_minutes = 0;
-    int end = 0;
-    const std::string tail(rest);
-    if (tail.empty() || (tail[0] != '+' && tail[0] != '-') ||
-        std::sscanf(tail.c_str() + 1, "%2u:%2u%n", &offset_hours, &offset_minutes, &end) != 2 ||
-        static_cast<std::size_t>(end) + 1 != tail.size() || offset_hours > 23 ||
-        offset_minutes > 59)
-      return bad;
-    offset = std::chrono::hours{offset_hours} + std::chrono::minutes{offset_minutes};
-    if (tail[0] == '-') offset = -offset;
+    const int sign = rest.starts_with('-') ? -1 : 1;
+    const auto hours = take_after(rest, sign < 0 ? '-' : '+'), minutes = take_after(rest, ':');
+    if (!hours || !minutes || *hours > 23 || *minutes > 59 || !rest.empty()) return bad;
+    offset = std::chrono::minutes{sign * (*hours * 60 + *minutes)};
   }
-  return WallTime{std::chrono::sys_days{date} + std::chrono::hours{hour} +
-                  std::chrono::minutes{minute} + Seconds{second} + fraction - offset};
+  return WallTime{std::chrono::sys_days{date} + std::chrono::hours{*hour} +
+                  std::chrono::minutes{*minute} + Seconds{*second} + fraction - offset};
 }
 
 }  // namespace curfew

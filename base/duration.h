@@ -9,7 +9,8 @@
 namespace curfew {
 
 // "90" and "90s" are 90 seconds; "1h30m", "1.5h", "500ms", "2d" work as in Go (with Vault's "d" for
-// 24 hours); "" is zero. Negative durations parse. kInvalidArgument says what was expected.
+// 24 hours); "" is zero. Negative durations parse; none is longer than 291 years. kInvalidArgument
+// says what was expected.
 Result<Millis> parse_duration(std::string_view text);
 
 // As Go prints them: "0s", "1h30m0s", "500ms".

@@ -69,7 +69,13 @@ std::string base64_encode(std::string_view bytes) {
 }
 
 std::optional<std::string> base64_decode(std::string_view text) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
+  if (text.size() % 4 == 0) {
+    if (text.ends_with("==")) {
+      text.remove_suffix(2);
+    } else if (text.ends_with('=')) {
+      text.remove_suffix(1);
+    }
+  }
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() * 3 / 4);
@@ -85,6 +91,8 @@ std::optional<std::string> base64_decode(std::string_view text) {
       out += static_cast<char>(group >> bits & 0xff);
     }
   }
+  // One text for one value: the bits that are left over say nothing.
+  if ((group & ((1u << bits) - 1)) != 0) return std::nullopt;
   return out;
 }
 

@@ -15,7 +15,8 @@ std::optional<std::string> hex_decode(std::string_view text);
 // RFC 4648 section 4, with padding.
 std::string base64_encode(std::string_view bytes);
 
-// Accepts the standard and the URL-safe alphabet, with or without padding; nullopt otherwise.
+// Accepts the standard and the URL-safe alphabet, with the whole padding or none; nullopt for
+// everything else, also where bits are set that belong to no byte.
 std::optional<std::string> base64_decode(std::string_view text);
 
 // %XX and nothing else ('+' stays a plus); nullopt for a malformed escape.

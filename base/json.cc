@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -127,18 +128,25 @@ Result<std::vector<std::string>> texts_of(const Json& array, std::string_view na
   return out;
 }
 
+Error parse_error_at(std::string_view text, std::size_t at) {
+  const std::string_view before = text.substr(0, std::min(at, text.size()));
+  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  const auto column = before.size() - (before.rfind('\n') + 1) + 1;
+  return {Errc::kInvalidArgument,
+          fmt::format("error parsing JSON at line {}, column {}", line, column)};
+}
+
 }  // namespace
 
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+  // No JSON text holds a zero byte; the parser would take one for the end.
+  const std::size_t zero_byte = text.find('\0');
+  if (zero_byte != std::string_view::npos) return parse_error_at(text, zero_byte);
   BoundedBuilder builder(limits);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return builder.take();
   if (!builder.limit_error().empty()) return Error{Errc::kInvalidArgument, builder.limit_error()};
-  const std::string_view before = text.substr(0, std::min(builder.error_at(), text.size()));
-  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-  const auto start = before.rfind('\n');
-  const auto column = start == std::string_view::npos ? before.size() : before.size() - start - 1;
-  return Error{Errc::kInvalidArgument,
-               fmt::format("error parsing JSON at line {}, column {}", line, column)};
+  // The parser counts what it has read, the character at fault included.
+  return parse_error_at(text, builder.error_at() == 0 ? 0 : builder.error_at() - 1);
 }
 
 std::string dump_json(const Json& value) {

@@ -1,5 +1,6 @@
 #include "base/random.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include <array>
@@ -42,6 +43,8 @@ std::string random_text(Random& random, std::string_view alphabet, std::size_t l
       if (byte < limit && out.size() < length) out += alphabet[byte % alphabet.size()];
     }
   }
+  // What is drawn may become a password.
+  OPENSSL_cleanse(pool.data(), pool.size());
   return out;
 }
 

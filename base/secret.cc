@@ -23,6 +23,8 @@ Secret& Secret::operator=(Secret&& other) noexcept {
   if (this != &other) {
     zero(value_);
     value_.swap(other.value_);
+    // Of a short string the swap leaves a copy behind.
+    zero(other.value_);
   }
   return *this;
 }
