@@ -149,7 +149,8 @@ Result<std::vector<Block>> Section::blocks(std::string_view name) {
       out.push_back({"", at, &item.value});
       continue;
     }
-    if (item.value.kind != Kind::kList) return wrong_kind(item.value, name, "an object");
+    if (item.value.kind != Kind::kList || item.value.list.empty())
+      return wrong_kind(item.value, name, "an object");
     for (const Value& element : item.value.list) {
       if (element.kind != Kind::kObject) return wrong_kind(element, name, "an object");
       out.push_back({"", element.at, &element});
@@ -170,7 +171,8 @@ Status Section::add_labelled(std::string_view name, const Value& value,
       continue;
     }
     const std::string expected = fmt::format("a block of the form {} \"…\" {{ … }}", name);
-    if (item.value.kind != Kind::kList) return wrong_kind(item.value, name, expected);
+    if (item.value.kind != Kind::kList || item.value.list.empty())
+      return wrong_kind(item.value, name, expected);
     for (const Value& element : item.value.list) {
       if (element.kind != Kind::kObject) return wrong_kind(element, name, expected);
       out.push_back({label.text, label.at, &element});
@@ -197,7 +199,8 @@ Result<std::vector<Block>> Section::labelled_blocks(std::string_view name) {
       continue;
     }
     const std::string expected = fmt::format("a block of the form {} \"…\" {{ … }}", name);
-    if (item.value.kind != Kind::kList) return wrong_kind(item.value, name, expected);
+    if (item.value.kind != Kind::kList || item.value.list.empty())
+      return wrong_kind(item.value, name, expected);
     for (const Value& element : item.value.list) {
       if (element.kind != Kind::kObject) return wrong_kind(element, name, expected);
       RETURN_IF_ERROR(add_labelled(name, element, out));

@@ -53,7 +53,7 @@ class Section {
 
   // The member as one object: `name {…}` or `name = {…}`; nullopt: absent.
   Result<std::optional<Block>> block(std::string_view name);
-  // All of `name {…}`, in the order of the text; also a list of objects.
+  // All of `name {…}`, in the order of the text; also a list of objects, but no empty one.
   Result<std::vector<Block>> blocks(std::string_view name);
   // All of `name "label" {…}`, in the order of the text; also `name = {"label" = {…}}` and what
   // JSON makes of it. Labels may repeat.

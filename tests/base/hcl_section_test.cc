@@ -55,7 +55,7 @@ TEST(HclSection, AbsentMembersGiveNothingOrTheDefault) {
 }
 
 TEST(HclSection, WrongTypesAreNamedWithTheirPlace) {
-  const Value root = parsed("a = [1]\nb = \"x\"\nc = {}\nd = \"-5s\"\ne = 1.5\nf = \"\"");
+  const Value root = parsed("a = [1]\nb = \"x\"\nc = {}\nd = \"-5s\"\ne = 1.5\nf = \"\"\ng = []");
   Section section(root, "listener");
   EXPECT_EQ(message(section.text("a")),
             "listener: line 1, column 5: a: expected a string, got a list");
@@ -74,6 +74,8 @@ TEST(HclSection, WrongTypesAreNamedWithTheirPlace) {
             "listener: line 2, column 5: b: expected a list of strings, got a string");
   EXPECT_EQ(message(section.text_list("a")),
             "listener: line 1, column 6: a: expected a list of strings, got a number");
+  EXPECT_EQ(message(section.block("g")),
+            "listener: line 7, column 5: g: expected an object, got a list");
   EXPECT_EQ(message(section.block("b")),
             "listener: line 2, column 5: b: expected an object, got a string");
 }
@@ -124,6 +126,8 @@ TEST(HclSection, LabelledBlocksThatAreNoneSayWhatIsExpected) {
             "line 1, column 5: p: expected a block of the form p \"…\" { … }, got a number");
   EXPECT_NE(labels(parsed("p { a = 1 }"), "p").find("line 1, column 9"), std::string::npos);
   EXPECT_NE(labels(parsed("p { a = [1] }"), "p").find("line 1, column 10"), std::string::npos);
+  EXPECT_NE(labels(parsed("p { a = [] }"), "p").find("line 1, column 9"), std::string::npos);
+  EXPECT_NE(labels(parsed("p = []"), "p").find("line 1, column 5"), std::string::npos);
   EXPECT_NE(labels(parsed("p = [1]"), "p").find("line 1, column 6"), std::string::npos);
   EXPECT_NE(labels(parsed("p \"a\" \"b\" {}"), "p").find("line 1, column 7"), std::string::npos);
   EXPECT_NE(labels(parsed("p { a \"b\" {} }"), "p").find("line 1, column 7"), std::string::npos);

@@ -1,0 +1,140 @@
+#include "policy/parameters.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace curfew::policy {
+namespace {
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+// Compares a name that is in lower case with one in any case.
+int compare(std::string_view lowered, std::string_view any) {
+  const std::size_t common = std::min(lowered.size(), any.size());
+  for (std::size_t i = 0; i < common; ++i) {
+    const auto a = static_cast<unsigned char>(lowered[i]);
+    const auto b = static_cast<unsigned char>(lower(any[i]));
+    if (a != b) return a < b ? -1 : 1;
+  }
+  if (lowered.size() == any.size()) return 0;
+  return lowered.size() < any.size() ? -1 : 1;
+}
+
+bool text_fits(std::string_view pattern, std::string_view text) {
+  const bool open_start = pattern.starts_with('*');
+  const bool open_end = pattern.size() > 1 && pattern.ends_with('*');
+  if (open_start) pattern.remove_prefix(1);
+  if (open_end) pattern.remove_suffix(1);
+  if (open_start && open_end) return text.find(pattern) != std::string_view::npos;
+  if (open_start) return text.ends_with(pattern);
+  if (open_end) return text.starts_with(pattern);
+  return text == pattern;
+}
+
+// A scalar as text, in a buffer that must outlive the result; nullopt for lists and objects.
+using Buffer = std::array<char, 64>;
+std::optional<std::string_view> scalar_text(const Json& value, Buffer& buffer) {
+  std::to_chars_result end{buffer.data(), std::errc{}};
+  switch (value.type()) {
+    case Json::value_t::string: return std::string_view(value.get_ref<const std::string&>());
+    case Json::value_t::boolean: return value.get<bool>() ? "true" : "false";
+    case Json::value_t::null: return "";
+    case Json::value_t::number_integer:
+      end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value.get<std::int64_t>());
+      break;
+    case Json::value_t::number_unsigned:
+      end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value.get<std::uint64_t>());
+      break;
+    case Json::value_t::number_float:
+      end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value.get<double>());
+      break;
+    default: return std::nullopt;
+  }
+  return std::string_view(buffer.data(), static_cast<std::size_t>(end.ptr - buffer.data()));
+}
+
+bool fits(const Json& listed, const Json& value) {
+  if (listed.is_string() && value.is_string())
+    return text_fits(listed.get_ref<const std::string&>(), value.get_ref<const std::string&>());
+  return listed == value;
+}
+
+bool fits_loosely(const Json& listed, const Json& value) {
+  if (fits(listed, value)) return true;
+  Buffer listed_buffer, value_buffer;
+  const auto listed_text = scalar_text(listed, listed_buffer);
+  const auto value_text = scalar_text(value, value_buffer);
+  return listed_text && value_text && text_fits(*listed_text, *value_text);
+}
+
+// Where the rule of that name is, or belongs.
+template <class Rules>
+auto position(Rules& rules, std::string_view name) {
+  return std::lower_bound(rules.begin(), rules.end(), name,
+                          [](const ParameterRule& rule, std::string_view wanted) {
+                            return compare(rule.name, wanted) < 0;
+                          });
+}
+
+}  // namespace
+
+bool ParameterRules::add(std::string_view name, std::vector<Json> values) {
+  const auto it = position(rules_, name);
+  if (it != rules_.end() && compare(it->name, name) == 0) return false;
+  std::string lowered(name);
+  std::transform(lowered.begin(), lowered.end(), lowered.begin(), lower);
+  rules_.insert(it, ParameterRule{std::move(lowered), std::move(values)});
+  return true;
+}
+
+const ParameterRule* ParameterRules::find(std::string_view name) const {
+  const auto it = position(rules_, name);
+  return it != rules_.end() && compare(it->name, name) == 0 ? &*it : nullptr;
+}
+
+void ParameterRules::merge(const ParameterRules& other) {
+  for (const ParameterRule& theirs : other.rules_) {
+    const auto ours = position(rules_, theirs.name);
+    if (ours == rules_.end() || ours->name != theirs.name) {
+      rules_.insert(ours, theirs);
+    } else if (ours->values.empty() || theirs.values.empty()) {
+      ours->values.clear();
+    } else {
+      for (const Json& value : theirs.values)
+        if (std::find(ours->values.begin(), ours->values.end(), value) == ours->values.end())
+          ours->values.push_back(value);
+    }
+  }
+}
+
+bool has_parameter(const Json& object, const std::string& name) {
+  if (object.contains(name)) return true;
+  for (auto it = object.begin(); it != object.end(); ++it) {
+    const std::string& key = it.key();
+    if (std::equal(key.begin(), key.end(), name.begin(), name.end(),
+                   [](char given, char written) { return given == lower(written); }))
+      return true;
+  }
+  return false;
+}
+
+bool value_is_listed(const Json& value, const std::vector<Json>& allowed) {
+  return allowed.empty() || std::any_of(allowed.begin(), allowed.end(),
+                                        [&](const Json& listed) { return fits(listed, value); });
+}
+
+bool value_is_denied(const Json& value, const std::vector<Json>& denied) {
+  if (denied.empty()) return true;
+  if (std::any_of(denied.begin(), denied.end(),
+                  [&](const Json& listed) { return fits_loosely(listed, value); }))
+    return true;
+  return value.is_array() && std::any_of(value.begin(), value.end(), [&](const Json& element) {
+           return value_is_denied(element, denied);
+         });
+}
+
+}  // namespace curfew::policy
