@@ -60,7 +60,9 @@ Status GroupCommit::write(const std::function<Status(Writer&)>& writer) {
 
 CommitStats GroupCommit::stats() const {
   const std::scoped_lock lock(mutex_);
-  return stats_;
+  CommitStats stats = stats_;
+  stats.waiting = queue_.size();
+  return stats;
 }
 
 std::vector<GroupCommit::Job*> GroupCommit::take_batch() {

@@ -50,6 +50,7 @@ struct CommitStats {
   std::uint64_t writes_refused = 0;  // of those, how many failed alone
   std::uint64_t commits = 0;         // transactions that became durable
   std::uint64_t commits_failed = 0;  // transactions of which nothing remains
+  std::uint64_t waiting = 0;         // writes that wait for their turn now
 };
 
 // Runs writes one at a time in a thread of its own and commits those that wait together: a commit

@@ -57,6 +57,10 @@ Keyring::Keyring(std::string name_space, Random& random, const Clock& clock)
 
 Keyring::~Keyring() = default;
 
+std::unique_ptr<Keyring> Keyring::another() const {
+  return std::make_unique<Keyring>(namespace_, random_, clock_);
+}
+
 std::string Keyring::associated(std::string_view header, std::string_view context) const {
   std::string out = row_context("curfew", {header, namespace_});
   out += '|';

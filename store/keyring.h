@@ -40,6 +40,9 @@ class Keyring final : public Barrier {
   Keyring(const Keyring&) = delete;
   Keyring& operator=(const Keyring&) = delete;
 
+  // A keyring for the same namespace, locked.
+  std::unique_ptr<Keyring> another() const;
+
   // Makes the namespace's first keys, writes them, and leaves this keyring unlocked: use one of
   // its own for this, and throw it away if the write does not commit. kConflict: there are keys.
   Status create(Writer& writer, const Secret& root_key);
