@@ -153,6 +153,9 @@ Status PostgresEngine::list_target(const std::string& target, const CallContext&
     lease.entity = mark->entity;
     lease.trace = mark->trace;
     Handle handle = lease.to_handle();
+    // The mark knows whose the role is and not how the operator wanted it cleaned up.
+    handle.fields.erase("revocation_statements");
+    handle.fields.erase("renew_statements");
     handle.fields["lease_id"] = mark->lease_id;
     out.push_back(std::move(handle));
   }
