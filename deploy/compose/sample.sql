@@ -23,3 +23,5 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO app_readers;
 
 CREATE ROLE curfew_broker LOGIN CREATEROLE PASSWORD 'only-for-trying-out-too';
 GRANT app_readers TO curfew_broker WITH ADMIN OPTION;
+-- To end sessions of roles that somebody else has dropped.
+GRANT pg_signal_backend TO curfew_broker;
