@@ -57,11 +57,11 @@ struct Response {
   int status = 0;  // 0: 200 where there is something to say, else 204
   Layout layout = Layout::kEnvelope;
   Json data = nullptr;
-  std::string lease_id;
+  std::string lease_id = {};
   bool renewable = false;
   Millis lease_duration{0};
-  std::optional<Auth> auth;
-  std::vector<std::string> warnings;
+  std::optional<Auth> auth = {};
+  std::vector<std::string> warnings = {};
 };
 
 }  // namespace curfew::broker

@@ -1,0 +1,163 @@
+#include "app/config.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include "base/hcl.h"
+#include "base/hcl_section.h"
+
+namespace curfew::app {
+namespace {
+
+constexpr std::uint16_t kDefaultPort = 8200;
+
+Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
+  hcl::Section section(*block.body, "listener \"tcp\"");
+  if (block.label != "tcp")
+    return hcl::error_at(block.at, fmt::format("unknown listener type \"{}\": expected \"tcp\"",
+                                               block.label));
+  ASSIGN_OR_RETURN(const std::string address, section.text_or("address", "127.0.0.1:8200"));
+  auto listener = parse_address(address);
+  if (!listener) return section.error("address", listener.error().message);
+  ASSIGN_OR_RETURN(const bool plain, section.boolean_or("tls_disable", false));
+  ASSIGN_OR_RETURN(const std::string certificate, section.text_or("tls_cert_file", ""));
+  ASSIGN_OR_RETURN(const std::string key, section.text_or("tls_key_file", ""));
+  RETURN_IF_ERROR(section.finish());
+  if (plain && !(certificate.empty() && key.empty()))
+    return section.error("tls_disable", "contradicts tls_cert_file and tls_key_file: leave one out");
+  if (plain) return listener;
+  if (certificate.empty() || key.empty())
+    return section.error("tls_cert_file",
+                         "expected tls_cert_file and tls_key_file, or tls_disable = true");
+  listener->tls = api::TlsFiles{certificate, key};
+  return listener;
+}
+
+Result<std::string> read_storage(const hcl::Block& block) {
+  hcl::Section section(*block.body, "storage \"sqlite\"");
+  if (block.label != "sqlite")
+    return hcl::error_at(block.at, fmt::format("unknown storage type \"{}\": expected \"sqlite\"",
+                                               block.label));
+  ASSIGN_OR_RETURN(const std::string path, section.text_or("path", ""));
+  RETURN_IF_ERROR(section.finish());
+  if (path.empty()) return section.error("path", "expected the path of the database file");
+  return path;
+}
+
+Result<store::SealOptions> read_seal(const hcl::Block& block) {
+  hcl::Section section(*block.body, fmt::format("seal \"{}\"", block.label));
+  const auto kind = store::seal_kind_of(block.label);
+  if (!kind)
+    return hcl::error_at(block.at,
+                         fmt::format("unknown seal type \"{}\": expected \"shamir\", \"file\" or "
+                                     "\"env\"",
+                                     block.label));
+  store::SealOptions options{.kind = *kind};
+  if (*kind == store::SealKind::kFile) {
+    ASSIGN_OR_RETURN(options.key_file, section.text_or("path", ""));
+    if (options.key_file.empty()) return section.error("path", "expected the path of the key file");
+  }
+  if (*kind == store::SealKind::kEnv) {
+    ASSIGN_OR_RETURN(options.environment, section.text_or("variable", options.environment));
+  }
+  RETURN_IF_ERROR(section.finish());
+  return options;
+}
+
+// The one block of a kind that there may be. nullptr: none.
+Result<const hcl::Block*> only_one(const std::vector<hcl::Block>& blocks, std::string_view name) {
+  if (blocks.size() > 1)
+    return hcl::error_at(blocks[1].at, fmt::format("a second \"{}\": expected one", name));
+  return blocks.empty() ? nullptr : &blocks.front();
+}
+
+}  // namespace
+
+Result<LogLevel> parse_log_level(std::string_view name) {
+  if (name == "trace") return LogLevel::kTrace;
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return Error{Errc::kInvalidArgument,
+               fmt::format("unknown log level \"{}\": expected trace, debug, info, warn or error",
+                           name)};
+}
+
+Result<api::ListenerOptions> parse_address(std::string_view text) {
+  const Error bad{Errc::kInvalidArgument,
+                  fmt::format("invalid address \"{}\": expected host:port, such as 127.0.0.1:8200",
+                              text)};
+  api::ListenerOptions listener;
+  listener.port = kDefaultPort;
+  std::string_view host = text, port;
+  const bool bracketed = text.starts_with('[');
+  const auto colon = text.rfind(':');
+  if (bracketed) {
+    const auto end = text.find(']');
+    if (end == std::string_view::npos) return bad;
+    host = text.substr(1, end - 1);
+    if (end + 1 < text.size()) {
+      if (text[end + 1] != ':') return bad;
+      port = text.substr(end + 2);
+    }
+  } else if (colon != std::string_view::npos) {
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    if (host.find(':') != std::string_view::npos) return bad;
+  }
+  if (!port.empty()) {
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), listener.port);
+    if (error != std::errc{} || end != port.data() + port.size()) return bad;
+  }
+  listener.address = host.empty() ? "0.0.0.0" : std::string(host);
+  return listener;
+}
+
+Result<ServerConfig> parse_config(std::string_view text) {
+  ASSIGN_OR_RETURN(const hcl::Value root, hcl::parse(text));
+  hcl::Section section(root, "");
+  ServerConfig config;
+  ASSIGN_OR_RETURN(const auto listeners, section.labelled_blocks("listener"));
+  for (const hcl::Block& block : listeners) {
+    ASSIGN_OR_RETURN(auto listener, read_listener(block));
+    config.listeners.push_back(std::move(listener));
+  }
+  if (config.listeners.empty())
+    return section.error("listener", "expected at least one: listener \"tcp\" { … }");
+  ASSIGN_OR_RETURN(const auto storages, section.labelled_blocks("storage"));
+  ASSIGN_OR_RETURN(const hcl::Block* storage, only_one(storages, "storage"));
+  if (storage == nullptr) return section.error("storage", "expected storage \"sqlite\" { path = … }");
+  ASSIGN_OR_RETURN(config.storage_path, read_storage(*storage));
+  ASSIGN_OR_RETURN(const auto seals, section.labelled_blocks("seal"));
+  ASSIGN_OR_RETURN(const hcl::Block* seal, only_one(seals, "seal"));
+  if (seal != nullptr) {
+    ASSIGN_OR_RETURN(config.seal, read_seal(*seal));
+  }
+  ASSIGN_OR_RETURN(const std::string level, section.text_or("log_level", "info"));
+  const auto parsed = parse_log_level(level);
+  if (!parsed) return section.error("log_level", parsed.error().message);
+  config.log_level = *parsed;
+  ASSIGN_OR_RETURN(const std::string format, section.text_or("log_format", "text"));
+  if (format != "text" && format != "json")
+    return section.error("log_format", "expected \"text\" or \"json\"");
+  config.log_json = format == "json";
+  RETURN_IF_ERROR(section.finish());
+  return config;
+}
+
+Result<ServerConfig> read_config(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf()))
+    return Error{Errc::kInvalidArgument, fmt::format("cannot read the configuration \"{}\"", path)};
+  auto config = parse_config(text.str());
+  if (!config)
+    return Error{Errc::kInvalidArgument, fmt::format("{}: {}", path, config.error().message)};
+  return config;
+}
+
+}  // namespace curfew::app

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/http_server.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "store/seal.h"
+
+namespace curfew::app {
+
+// What a server is told by its configuration file. docs/configuration.md describes every setting.
+struct ServerConfig {
+  std::vector<api::ListenerOptions> listeners;
+  std::string storage_path;
+  store::SealOptions seal;
+  LogLevel log_level = LogLevel::kInfo;
+  bool log_json = false;
+};
+
+// Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and what was expected;
+// unknown settings are errors.
+Result<ServerConfig> parse_config(std::string_view text);
+
+// Reads the file. kInvalidArgument names it.
+Result<ServerConfig> read_config(const std::string& path);
+
+// "trace", "debug", "info", "warn" or "error".
+Result<LogLevel> parse_log_level(std::string_view name);
+
+// "127.0.0.1:8200", "[::1]:8200", ":8200" (all addresses), "0.0.0.0" (port 8200).
+Result<api::ListenerOptions> parse_address(std::string_view text);
+
+}  // namespace curfew::app

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace curfew::broker {
+
+inline constexpr std::size_t kPurposeBytesMax = 512;
+inline constexpr std::size_t kSessionBytesMax = 128;
+
+// Makes untrusted text fit for a log line, a comment and a screen: control characters and the
+// characters that change the direction of text are dropped, bytes that are not UTF-8 too, and
+// what is longer than `bytes_max` is cut at a character's end.
+std::string clean_text(std::string_view text, std::size_t bytes_max);
+
+// The trace id of a W3C traceparent header (version 00 or later): 32 lower-case hex digits. Empty if
+// the header is absent or not one; an invalid header is ignored, as the specification asks.
+std::string trace_id_of(std::string_view traceparent);
+
+}  // namespace curfew::broker

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "broker/audit/audit_entry.h"
+#include "broker/audit/file_device.h"
+#include "store/records.h"
+#include "store/sql.h"
+
+namespace curfew::broker {
+
+// What an operator sees of an audit device.
+struct AuditDeviceInfo {
+  std::string path;  // ends in '/'
+  std::string type;
+  std::string description;
+  std::map<std::string, std::string> options;
+  bool local = false;
+};
+
+// The audit devices. With devices enabled, a request goes on only when at least one of them has its line.
+// Thread-safe.
+class AuditBroker {
+ public:
+  AuditBroker(store::Database& database, const store::Records& records, Random& random, Log& log);
+
+  // Opens the stored devices. A device that cannot be opened is kept and tried again at each entry.
+  Status load();
+  // Forgets the devices (the broker is being sealed).
+  void unload();
+
+  // kUnavailable when no device took the line; the message names the devices, the reasons and what to do.
+  Status write(const AuditEntry& entry);
+
+  // kInvalidArgument: unknown type or option, path in use, file cannot be written.
+  Status enable(AuditDeviceInfo info);
+  Status disable(const std::string& path);  // absent is success
+  std::vector<AuditDeviceInfo> list() const;
+  // kInvalidArgument: no such device.
+  Result<std::string> hash(const std::string& path, std::string_view input) const;
+
+  // For log rotation.
+  void reopen();
+
+ private:
+  struct Device {
+    AuditDeviceInfo info;
+    AuditHasher hasher;
+    std::string prefix;
+    FileDevice file;
+  };
+
+  Result<std::shared_ptr<Device>> make_device(AuditDeviceInfo info, const Secret& salt) const;
+  std::vector<std::shared_ptr<Device>> devices() const;
+
+  store::Database& database_;
+  const store::Records& records_;
+  Random& random_;
+  Log& log_;
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, std::shared_ptr<Device>> devices_;  // guarded by mutex_
+};
+
+}  // namespace curfew::broker

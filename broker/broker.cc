@@ -1,0 +1,125 @@
+#include "broker/broker.h"
+
+#include "broker/audit/audit_broker.h"
+#include "broker/lease/lease_service.h"
+#include "broker/lease/lease_store.h"
+#include "broker/mount/mount_table.h"
+#include "broker/mount/token_mount.h"
+#include "broker/openapi.h"
+#include "broker/policy/password_policies.h"
+#include "broker/policy/policy_store.h"
+#include "broker/request_pipeline.h"
+#include "broker/system/system_backend.h"
+#include "broker/token/token_backend.h"
+#include "broker/token/token_roles.h"
+#include "broker/token/token_service.h"
+#include "broker/token/token_store.h"
+#include "store/records.h"
+
+namespace curfew::broker {
+
+// In the order in which they need each other; destroyed in the reverse order.
+struct Broker::Parts {
+  Parts(Dependencies d, BrokerOptions o)
+      : options(std::move(o)),
+        log(d.log),
+        records(d.keyring, "root"),
+        lifecycle(d.seal, d.clock, d.random, d.log),
+        token_store(d.database, d.keyring),
+        lease_store(d.database, d.keyring, d.log),
+        tokens(token_store, d.clock, d.random),
+        token_roles(d.database, records),
+        token_mount(d.database, records, d.random),
+        policies(d.database, records, d.clock, d.log),
+        passwords(d.database, records, d.random),
+        audit(d.database, records, d.random, d.log),
+        mounts({d.database, records, lease_store, passwords, d.registry, d.clock, d.random, d.log,
+                [this] { reaper.wake(); }}),
+        revoker(lease_store, mounts, d.clock, d.random, d.log, options.revoker),
+        leases(lease_store, revoker, mounts, d.clock, d.random, d.log, [this] { reaper.wake(); }),
+        reaper(lease_store, token_store, mounts, revoker, d.clock, d.log, options.reaper,
+               [this] { leases.attempt_finished(); }),
+        token_backend(tokens, token_roles, policies, [this] { return token_mount.ttl(); },
+                      [this] { reaper.wake(); }),
+        system({lifecycle, d.database, d.keyring, tokens, policies, passwords, mounts, token_mount,
+                lease_store, leases, audit, d.clock, d.log, [this] { return describe(); },
+                [this] { reaper.wake(); }, options.version}),
+        pipeline({lifecycle, tokens, policies, mounts, leases, audit, system, token_backend,
+                  d.clock, d.log, [this] { reaper.wake(); }}) {
+    lifecycle.set_hooks({[this] { return bring_up(); }, [this] { take_down(); }});
+  }
+
+  Status bring_up() {
+    RETURN_IF_ERROR(audit.load());
+    RETURN_IF_ERROR(token_mount.load());
+    RETURN_IF_ERROR(mounts.load());
+    if (options.start_reaper) reaper.start();
+    return ok();
+  }
+
+  void take_down() {
+    reaper.stop();
+    mounts.unload();
+    policies.forget();
+    audit.unload();
+  }
+
+  Json describe() const { return describe_api(system, token_backend, mounts, options.version); }
+
+  const BrokerOptions options;
+  Log& log;
+  store::Records records;
+  Lifecycle lifecycle;
+  TokenStore token_store;
+  LeaseStore lease_store;
+  TokenService tokens;
+  TokenRoles token_roles;
+  TokenMount token_mount;
+  PolicyStore policies;
+  PasswordPolicies passwords;
+  AuditBroker audit;
+  MountTable mounts;
+  Revoker revoker;
+  LeaseService leases;
+  Reaper reaper;
+  TokenBackend token_backend;
+  SystemBackend system;
+  RequestPipeline pipeline;
+};
+
+Broker::Broker(Dependencies dependencies, BrokerOptions options)
+    : parts_(std::make_unique<Parts>(dependencies, std::move(options))) {}
+
+Broker::~Broker() {
+  parts_->lifecycle.seal();
+}
+
+Result<Response> Broker::handle(Request request) {
+  return parts_->pipeline.handle(std::move(request));
+}
+
+void Broker::undelivered(const Response& response) {
+  if (response.lease_id.empty() || response.data.is_null()) return;  // a renewal carries no secret
+  const Status ended = parts_->leases.revoke_later(response.lease_id);
+  parts_->log.warn("credential not delivered, lease ended",
+                   {{"lease", response.lease_id},
+                    {"error", ended ? "" : ended.error().message}});
+}
+
+Json Broker::describe() {
+  return parts_->describe();
+}
+
+Lifecycle& Broker::lifecycle() {
+  return parts_->lifecycle;
+}
+
+void Broker::reopen_audit() {
+  parts_->audit.reopen();
+}
+
+Status Broker::run_due() {
+  return parts_->reaper.run_due();
+}
+
+}  // namespace curfew::broker

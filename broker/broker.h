@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "broker/handler.h"
+#include "broker/lease/reaper.h"
+#include "broker/lease/revoker.h"
+#include "broker/lifecycle.h"
+#include "engines/registry.h"
+#include "store/keyring.h"
+#include "store/seal.h"
+#include "store/sql.h"
+
+namespace curfew::broker {
+
+struct BrokerOptions {
+  std::string version = "0.0.0";
+  RevokerOptions revoker = {};
+  ReaperOptions reaper = {};
+  bool start_reaper = true;  // false: tests call run_due() themselves
+};
+
+// The broker: everything between the edge and the store, joined. Thread-safe.
+class Broker final : public Handler {
+ public:
+  struct Dependencies {
+    store::Database& database;
+    store::Keyring& keyring;
+    store::Seal& seal;
+    const engines::Registry& registry;
+    const Clock& clock;
+    Random& random;
+    Log& log;
+  };
+  Broker(Dependencies dependencies, BrokerOptions options);
+  ~Broker() override;  // stops serving; keys are zeroed
+
+  Result<Response> handle(Request request) override;
+  void undelivered(const Response& response) override;
+  Json describe() override;
+
+  // The seal and what follows from it. For start-up and for the dev server.
+  Lifecycle& lifecycle();
+
+  // Opens the audit files again, after a log rotation.
+  void reopen_audit();
+
+  // Does all that is due now. For tests, with start_reaper off.
+  Status run_due();
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace curfew::broker

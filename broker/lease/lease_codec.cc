@@ -1,0 +1,139 @@
+#include "broker/lease/lease_codec.h"
+
+#include <fmt/format.h>
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::string_view kNamespace = "root";
+
+std::optional<WallTime> time_or_null(const Json& body, const char* name) {
+  const auto it = body.find(name);
+  if (it == body.end() || it->is_null()) return std::nullopt;
+  return from_unix_millis(it->get<std::int64_t>());
+}
+
+Json millis_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(to_unix_millis(*time)) : Json(nullptr);
+}
+
+// Every plain column, in a form that no two rows share.
+std::string context_of(const Lease& lease) {
+  const Json columns = {"leases",
+                        kNamespace,
+                        lease.id,
+                        lease.mount,
+                        lease.role,
+                        lease.handle.resource,
+                        lease.token,
+                        lease.attribution.entity_id,
+                        static_cast<std::int64_t>(lease.state),
+                        to_unix_millis(lease.issued_at),
+                        to_unix_millis(lease.expires_at),
+                        millis_or_null(lease.next_action_at),
+                        lease.attempts};
+  return dump_json(columns);
+}
+
+Json attribution_to_json(const engines::Attribution& from) {
+  return {{"display_name", from.display_name}, {"token_accessor", from.token_accessor},
+          {"purpose", from.purpose},           {"session", from.session},
+          {"trace_id", from.trace_id},         {"remote_address", from.remote_address}};
+}
+
+engines::Attribution attribution_from_json(const Json& from, std::string entity_id) {
+  return {.entity_id = std::move(entity_id),
+          .display_name = from.value("display_name", ""),
+          .token_accessor = from.value("token_accessor", ""),
+          .purpose = from.value("purpose", ""),
+          .session = from.value("session", ""),
+          .trace_id = from.value("trace_id", ""),
+          .remote_address = from.value("remote_address", "")};
+}
+
+Json body_of(const Lease& lease) {
+  Json phases = Json::object();
+  for (const auto& [name, note] : lease.phases) phases[name] = note;
+  return {{"handle", lease.handle.fields},
+          {"attribution", attribution_to_json(lease.attribution)},
+          {"ttl_default", lease.ttl_default.count()},
+          {"ttl_max", lease.ttl_max.count()},
+          {"renewable", lease.renewable},
+          {"last_renewal", millis_or_null(lease.last_renewal)},
+          {"apply_deadline", to_unix_millis(lease.apply_deadline)},
+          {"apply_ended", lease.apply_ended},
+          {"phases", phases},
+          {"error", lease.error},
+          {"receipt", lease.receipt},
+          {"ended_at", millis_or_null(lease.ended_at)}};
+}
+
+Lease columns_of(const store::Row& row) {
+  Lease lease;
+  lease.id = row.text(0);
+  lease.mount = row.text(2);
+  lease.role = row.text(3);
+  lease.handle.resource = row.text(4);
+  lease.token = row.text(5);
+  lease.attribution.entity_id = row.text(6);
+  lease.state = static_cast<LeaseState>(row.integer(7));
+  lease.issued_at = from_unix_millis(row.integer(8));
+  lease.expires_at = from_unix_millis(row.integer(9));
+  if (const auto next = row.integer_or_null(10)) lease.next_action_at = from_unix_millis(*next);
+  lease.attempts = row.integer(11);
+  return lease;
+}
+
+}  // namespace
+
+store::Value next_action_value(const Lease& lease) {
+  if (!lease.next_action_at) return std::monostate{};
+  return to_unix_millis(*lease.next_action_at);
+}
+
+Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease) {
+  return barrier.seal(context_of(lease), dump_json(body_of(lease)));
+}
+
+Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
+  Lease lease = columns_of(row);
+  auto opened = barrier.open(context_of(lease), row.blob(12));
+  if (!opened && opened.error().code == Errc::kCorrupt)
+    return Error{Errc::kCorrupt,
+                 fmt::format("the stored lease \"{}\" was altered outside of Curfew and is not "
+                             "trusted; restore the store from a backup",
+                             lease.id)};
+  if (!opened) return std::move(opened).error();
+  ASSIGN_OR_RETURN(const Json body, parse_json(*opened));
+  lease.handle.fields = body.at("handle");
+  lease.attribution =
+      attribution_from_json(body.at("attribution"), std::move(lease.attribution.entity_id));
+  lease.ttl_default = Millis{body.at("ttl_default").get<std::int64_t>()};
+  lease.ttl_max = Millis{body.at("ttl_max").get<std::int64_t>()};
+  lease.renewable = body.at("renewable").get<bool>();
+  lease.last_renewal = time_or_null(body, "last_renewal");
+  lease.apply_deadline = from_unix_millis(body.at("apply_deadline").get<std::int64_t>());
+  lease.apply_ended = body.at("apply_ended").get<bool>();
+  for (const auto& [name, note] : body.at("phases").items()) lease.phases[name] = note;
+  lease.error = body.at("error").get<std::string>();
+  lease.receipt = body.at("receipt");
+  lease.ended_at = time_or_null(body, "ended_at");
+  return lease;
+}
+
+Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed) {
+  ASSIGN_OR_RETURN(
+      const std::int64_t inserted,
+      writer.execute(
+          "INSERT INTO leases (id, namespace, mount, role, resource, token, entity, state, "
+          "issued_at, expires_at, next_action_at, attempts, sealed) "
+          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+          {lease.id, std::string(kNamespace), lease.mount, lease.role, lease.handle.resource,
+           lease.token, lease.attribution.entity_id, static_cast<std::int64_t>(lease.state),
+           to_unix_millis(lease.issued_at), to_unix_millis(lease.expires_at),
+           next_action_value(lease), lease.attempts, store::Blob{sealed}}));
+  if (inserted != 1) return Error{Errc::kInternal, "the lease was not stored"};
+  return ok();
+}
+
+}  // namespace curfew::broker

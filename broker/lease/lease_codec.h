@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "broker/lease/lease.h"
+#include "store/barrier.h"
+#include "store/sql.h"
+
+// How a lease lies in its row: the columns that queries need in the clear, all of them bound to the sealed rest.
+namespace curfew::broker {
+
+Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease);
+
+// `row`: id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, next_action_at,
+// attempts, sealed. kCorrupt: the row is not what was stored; the message names the lease.
+Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row);
+
+Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);
+
+// The column next_action_at: a number or NULL.
+store::Value next_action_value(const Lease& lease);
+
+}  // namespace curfew::broker

@@ -1,0 +1,299 @@
+#include "broker/lease/lease_store.h"
+
+#include <fmt/format.h>
+
+#include "broker/lease/lease_codec.h"
+
+namespace curfew::engines {
+
+// The one maker of proofs: only open() below uses it, after its commit.
+class DurableIntentMaker {
+ public:
+  static DurableIntent make(std::string lease_id, IssuePlan plan, WallTime expires_at) {
+    return {std::move(lease_id), std::move(plan), expires_at};
+  }
+};
+
+}  // namespace curfew::engines
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::size_t kBatch = 200;  // rows changed in one transaction at the most
+constexpr std::string_view kColumns =
+    "id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, "
+    "next_action_at, attempts, sealed";
+
+// The first text that is greater than everything that begins with `prefix`.
+std::string prefix_end(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+// WHERE clause and parameters of a filter.
+struct Where {
+  std::string text;
+  std::vector<store::Value> parameters;
+
+  void add(std::string_view condition, store::Value value) {
+    parameters.push_back(std::move(value));
+    text += fmt::format(" AND {} ${}", condition, parameters.size());
+  }
+};
+
+Where where(const LeaseFilter& filter) {
+  Where out;
+  if (filter.state) {
+    out.text = "1 = 1";
+    out.add("state =", static_cast<std::int64_t>(*filter.state));
+  } else {
+    out.text = "state < 4";  // the literal matches the partial indexes
+  }
+  if (!filter.mount.empty()) out.add("mount =", filter.mount);
+  if (!filter.resource.empty()) out.add("resource =", filter.resource);
+  if (!filter.token.empty()) out.add("token =", filter.token);
+  if (!filter.id_prefix.empty()) {
+    out.add("id >=", filter.id_prefix);
+    out.add("id <", prefix_end(filter.id_prefix));
+  }
+  return out;
+}
+
+Status update(store::Writer& writer, const store::Barrier& barrier, const Lease& lease) {
+  ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier, lease));
+  ASSIGN_OR_RETURN(
+      const std::int64_t changed,
+      writer.execute("UPDATE leases SET resource = $1, state = $2, expires_at = $3, "
+                     "next_action_at = $4, attempts = $5, sealed = $6 WHERE id = $7",
+                     {lease.handle.resource, static_cast<std::int64_t>(lease.state),
+                      to_unix_millis(lease.expires_at), next_action_value(lease), lease.attempts,
+                      store::Blob{sealed}, lease.id}));
+  if (changed != 1) return Error{Errc::kNotFound, "lease not found"};
+  return ok();
+}
+
+// What ending a lease means for its row, whatever it was doing.
+void make_due(Lease& lease, WallTime now) {
+  if (lease.state == LeaseState::kPending || lease.state == LeaseState::kActive)
+    lease.state = LeaseState::kRevoking;
+  lease.next_action_at = now;
+}
+
+}  // namespace
+
+LeaseStore::LeaseStore(store::Database& database, const store::Barrier& barrier, Log& log)
+    : database_(database), barrier_(barrier), log_(log) {}
+
+Result<std::vector<Lease>> LeaseStore::decode_all(const std::vector<store::Row>& rows) const {
+  std::vector<Lease> leases;
+  leases.reserve(rows.size());
+  for (const store::Row& row : rows) {
+    auto lease = open_lease(barrier_, row);
+    if (lease) {
+      leases.push_back(*std::move(lease));
+    } else if (lease.error().code == Errc::kCorrupt) {
+      log_.error("stored lease passed over", {{"error", lease.error().message}});
+    } else {
+      return std::move(lease).error();
+    }
+  }
+  return leases;
+}
+
+Result<engines::DurableIntent> LeaseStore::open(
+    const Lease& lease, engines::IssuePlan plan,
+    const std::function<Status(const store::Reader&)>& guard) {
+  if (lease.state != LeaseState::kPending)
+    return Error{Errc::kInternal, "a lease must begin as pending"};
+  ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier_, lease));
+  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+    RETURN_IF_ERROR(guard(writer));
+    return insert_lease(writer, lease, sealed);
+  }));
+  return engines::DurableIntentMaker::make(lease.id, std::move(plan), lease.expires_at);
+}
+
+Result<Lease> LeaseStore::change(std::string_view id,
+                                 const std::function<Status(Lease&)>& change) {
+  std::optional<Lease> result;
+  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(auto row, writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
+                                                            kColumns),
+                                                {std::string(id)}));
+    if (!row) return Error{Errc::kNotFound, "lease not found"};
+    ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
+    const LeaseState from = lease.state;
+    RETURN_IF_ERROR(change(lease));
+    if (!may_move(from, lease.state))
+      return Error{Errc::kConflict, fmt::format("the lease is {} and cannot become {}",
+                                                lease_state_name(from),
+                                                lease_state_name(lease.state))};
+    RETURN_IF_ERROR(update(writer, barrier_, lease));
+    result = std::move(lease);
+    return ok();
+  }));
+  return std::move(*result);
+}
+
+Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
+  std::optional<Lease> lease;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(auto row, reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
+                                                            kColumns),
+                                                {std::string(id)}));
+    if (!row) return ok();
+    ASSIGN_OR_RETURN(lease, open_lease(barrier_, *row));
+    return ok();
+  }));
+  return lease;
+}
+
+Result<std::vector<Lease>> LeaseStore::due(WallTime now, std::size_t limit) const {
+  std::vector<Lease> leases;
+  const std::string sql = fmt::format(
+      "SELECT {} FROM leases WHERE next_action_at IS NOT NULL AND next_action_at <= $1 AND "
+      "(next_action_at > $2 OR (next_action_at = $2 AND id > $3)) "
+      "ORDER BY next_action_at, id LIMIT $4",
+      kColumns);
+  std::int64_t after_time = INT64_MIN;
+  std::string after_id;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    while (leases.size() < limit) {
+      const auto page = static_cast<std::int64_t>(limit - leases.size());
+      ASSIGN_OR_RETURN(const auto rows,
+                       reader.query(sql, {to_unix_millis(now), after_time, after_id, page}));
+      if (rows.empty()) break;
+      after_time = rows.back().integer(10);
+      after_id = rows.back().text(0);
+      ASSIGN_OR_RETURN(auto found, decode_all(rows));
+      std::move(found.begin(), found.end(), std::back_inserter(leases));
+    }
+    return ok();
+  }));
+  return leases;
+}
+
+Result<std::optional<WallTime>> LeaseStore::next_due() const {
+  std::optional<WallTime> next;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto row,
+                     reader.query_one("SELECT next_action_at FROM leases WHERE next_action_at IS "
+                                      "NOT NULL ORDER BY next_action_at LIMIT 1"));
+    if (row) next = from_unix_millis(row->integer(0));
+    return ok();
+  }));
+  return next;
+}
+
+Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::string_view after,
+                                            std::size_t limit) const {
+  std::vector<Lease> leases;
+  std::string last(after);
+  Where clause = where(filter);
+  clause.add("id >", last);
+  const std::size_t after_at = clause.parameters.size() - 1;
+  clause.parameters.emplace_back(static_cast<std::int64_t>(limit));
+  const std::string sql = fmt::format("SELECT {} FROM leases WHERE {} ORDER BY id LIMIT ${}",
+                                      kColumns, clause.text, clause.parameters.size());
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    // Again only after a page of nothing but damaged rows, which must not look like the end.
+    while (leases.empty()) {
+      clause.parameters[after_at] = last;
+      ASSIGN_OR_RETURN(const auto rows, reader.query(sql, clause.parameters));
+      if (rows.empty()) break;
+      last = rows.back().text(0);
+      ASSIGN_OR_RETURN(leases, decode_all(rows));
+    }
+    return ok();
+  }));
+  return leases;
+}
+
+Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
+  std::int64_t total = 0;
+  const Where clause = where(filter);
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto row,
+                     reader.query_one("SELECT count(*) FROM leases WHERE " + clause.text,
+                                      clause.parameters));
+    total = row->integer(0);
+    return ok();
+  }));
+  return total;
+}
+
+Result<std::map<std::string, std::int64_t>> LeaseStore::count_by_mount(
+    std::optional<LeaseState> state) const {
+  std::map<std::string, std::int64_t> counts;
+  const Where clause = where({.state = state});
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        reader.query("SELECT mount, count(*) FROM leases WHERE " + clause.text + " GROUP BY mount",
+                     clause.parameters));
+    for (const store::Row& row : rows) counts[row.text(0)] = row.integer(1);
+    return ok();
+  }));
+  return counts;
+}
+
+Result<std::vector<std::string>> LeaseStore::list(std::string_view prefix,
+                                                  std::size_t limit) const {
+  std::vector<std::string> names;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    std::string from(prefix);
+    while (names.size() < limit) {
+      // One probe of the index per name: what lies inside a folder is skipped, not read.
+      ASSIGN_OR_RETURN(const auto row,
+                       reader.query_one("SELECT id FROM leases WHERE state < 4 AND id >= $1 "
+                                        "ORDER BY id LIMIT 1",
+                                        {from}));
+      if (!row || !row->text(0).starts_with(prefix)) break;
+      const std::string& id = row->text(0);
+      const auto slash = id.find('/', prefix.size());
+      const std::string whole = slash == std::string::npos ? id : id.substr(0, slash + 1);
+      names.push_back(whole.substr(prefix.size()));
+      from = slash == std::string::npos ? id + '\x01' : prefix_end(whole);
+    }
+    return ok();
+  }));
+  return names;
+}
+
+Result<std::int64_t> LeaseStore::end_all(const LeaseFilter& filter, WallTime now) {
+  std::int64_t total = 0;
+  std::string after;
+  for (;;) {
+    ASSIGN_OR_RETURN(const auto batch, find(filter, after, kBatch));
+    if (batch.empty()) return total;
+    after = batch.back().id;
+    RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+      for (const Lease& found : batch) {
+        ASSIGN_OR_RETURN(auto row,
+                         writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
+                                                      kColumns),
+                                          {found.id}));
+        if (!row) continue;
+        ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
+        if (!is_live(lease.state)) continue;
+        make_due(lease, now);
+        RETURN_IF_ERROR(update(writer, barrier_, lease));
+      }
+      return ok();
+    }));
+    total += static_cast<std::int64_t>(batch.size());
+  }
+}
+
+Status LeaseStore::remove(std::string_view id) {
+  return database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(const std::int64_t removed,
+                     writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4",
+                                    {std::string(id)}));
+    if (removed == 0) return Error{Errc::kConflict, "the lease is live or does not exist"};
+    return ok();
+  });
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,330 @@
+#include "broker/request_pipeline.h"
+
+#include <fmt/format.h>
+
+#include "broker/attribution.h"
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::string_view kSystemMount = "sys/";
+constexpr std::string_view kTokenMount = "auth/token/";
+
+Error denied() {
+  return {Errc::kPermissionDenied, "1 error occurred:\n\t* permission denied\n\n"};
+}
+
+Error unsupported_path() {
+  return {Errc::kUnsupportedPath, "1 error occurred:\n\t* unsupported path\n\n"};
+}
+
+Error unsupported_operation() {
+  return {Errc::kUnsupportedOperation, "1 error occurred:\n\t* unsupported operation\n\n"};
+}
+
+// Taking a broken audit device away, or putting a working one beside it, must be possible while it refuses
+// everything else.
+bool repairs_audit(const Request& request) {
+  return request.path.starts_with("sys/audit/") &&
+         (request.operation == Operation::kDelete || request.operation == Operation::kUpdate);
+}
+
+}  // namespace
+
+// One request on its way through the stages; each stage adds what it found out.
+struct RequestPipeline::Course {
+  Request request;
+  WallTime now;
+  engines::Attribution attribution;
+
+  // Where it goes: one of the backends, or an engine's mount.
+  const Backend* backend = nullptr;
+  std::shared_ptr<const Mount> mount;
+  std::string rest;  // the path below the mount
+  std::string mount_path;
+  std::string mount_type;
+  std::string mount_accessor;
+  const RouteSpec* route = nullptr;
+  RouteParams params;
+  const BackendHandler* backend_handler = nullptr;
+  const engines::CallHandler* engine_handler = nullptr;
+  bool serves = false;  // the route has the operation
+
+  // Who asks, and what was decided.
+  std::optional<Caller> caller;
+  AuditSubject subject;
+  bool request_audited = false;
+};
+
+namespace {
+
+template <class Handler>
+const Handler* handler_of(const typename RouteTable<Handler>::Route& route, Operation operation) {
+  auto it = route.handlers.find(operation);
+  if (it == route.handlers.end() && operation == Operation::kCreate)
+    it = route.handlers.find(Operation::kUpdate);
+  return it == route.handlers.end() ? nullptr : &it->second;
+}
+
+}  // namespace
+
+Result<Response> RequestPipeline::handle(Request request) {
+  Course course;
+  course.request = std::move(request);
+  course.now = parts_.clock.wall();
+  course.attribution.purpose = clean_text(course.request.purpose, kPurposeBytesMax);
+  course.attribution.session = clean_text(course.request.session, kSessionBytesMax);
+  course.attribution.trace_id = trace_id_of(course.request.traceparent);
+  course.attribution.remote_address = course.request.remote_address;
+  return run(course);
+}
+
+Result<Response> RequestPipeline::run(Course& course) {
+  RETURN_IF_ERROR(find_route(course));
+  Status admitted = believe(course);
+  if (admitted) admitted = decide_operation(course);
+  if (admitted) admitted = decide(course);
+  RETURN_IF_ERROR(audit_request(course, admitted ? nullptr : &admitted.error()));
+  auto outcome = admitted ? serve(course) : Result<Response>(admitted.error());
+  outcome = audit_response(course, std::move(outcome));
+  end_used_up(course);
+  return outcome;
+}
+
+// ---- where to ---------------------------------------------------------------------------------
+
+Status RequestPipeline::find_route(Course& course) const {
+  const std::string& path = course.request.path;
+  const auto in_backend = [&](const Backend& backend, std::string_view mount, const char* type) {
+    course.backend = &backend;
+    course.mount_path = mount;
+    course.mount_type = type;
+    course.rest = path.substr(mount.size());
+    auto match = backend.routes().match(course.rest, course.request.operation);
+    if (!match) return;
+    course.route = match->route;
+    course.serves = BackendRoutes::serves(*match->route, course.request.operation);
+    course.backend_handler = handler_of<BackendHandler>(*match->route, course.request.operation);
+    course.params = std::move(match->params);
+  };
+  if (path.starts_with(kSystemMount)) in_backend(parts_.system, kSystemMount, "system");
+
+  // Without keys only what needs none is answered, and nothing else is told.
+  if (!parts_.lifecycle.is_serving() && (course.route == nullptr || !course.route->works_sealed)) {
+    ASSIGN_OR_RETURN(const auto status, parts_.lifecycle.status());
+    if (!status.initialized)
+      return Error{Errc::kNotInitialized,
+                   "Curfew is not initialized yet; run: curfew operator init"};
+    return Error{Errc::kSealed, "Vault is sealed"};
+  }
+  if (!course.request.name_space.empty() && course.request.name_space != "root" &&
+      course.request.name_space != "/")
+    return Error{Errc::kUnsupportedPath,
+                 "namespaces are not supported yet; leave X-Vault-Namespace out"};
+
+  if (path.starts_with(kTokenMount)) in_backend(parts_.token_backend, kTokenMount, "token");
+  if (course.backend != nullptr) return ok();
+  const std::string routed_path =
+      course.request.operation == Operation::kList && !path.ends_with('/') ? path + "/" : path;
+  auto routed = parts_.mounts.route(routed_path);
+  if (!routed.mount) return ok();  // after the policy: what exists is not for everyone to know
+  course.mount = routed.mount;
+  course.rest = std::move(routed.rest);
+  course.mount_path = course.mount->entry.path;
+  course.mount_type = course.mount->entry.type;
+  course.mount_accessor = course.mount->entry.accessor;
+  auto match = course.mount->engine().routes().match(course.rest, course.request.operation);
+  if (!match) return ok();
+  course.route = match->route;
+  course.serves = engines::CallRoutes::serves(*match->route, course.request.operation);
+  course.engine_handler =
+      handler_of<engines::CallHandler>(*match->route, course.request.operation);
+  course.params = std::move(match->params);
+  return ok();
+}
+
+// ---- who --------------------------------------------------------------------------------------
+
+Status RequestPipeline::believe(Course& course) {
+  const bool open = course.route != nullptr && course.route->unauthenticated;
+  if (open && (course.route->works_sealed || course.request.token.empty())) return ok();
+  auto token = parts_.tokens.authenticate(course.request.token, course.request.remote_address);
+  if (!token) return open ? ok() : Status(std::move(token).error());
+  auto used = parts_.tokens.use(*token);
+  if (!used) return std::move(used).error();
+  ASSIGN_OR_RETURN(auto acl, parts_.policies.acl(used->policies));
+  course.caller = Caller{*std::move(used), course.request.token, std::move(acl)};
+  const Token& caller = course.caller->token;
+  course.attribution.entity_id = caller.entity_id;
+  course.attribution.display_name = caller.display_name;
+  course.attribution.token_accessor = caller.accessor;
+  course.subject.token = &caller;
+  course.subject.secret = &course.caller->secret;
+  return ok();
+}
+
+// ---- whether ----------------------------------------------------------------------------------
+
+Status RequestPipeline::decide_operation(Course& course) const {
+  if (course.request.operation != Operation::kUpdate || course.route == nullptr) return ok();
+  Result<std::optional<bool>> exists = std::optional<bool>{};
+  if (course.mount) {
+    exists = course.mount->engine().exists(
+        {Operation::kUpdate, course.rest, course.params, course.request.data, course.attribution});
+  } else {
+    exists = course.backend->exists({course.request, course.params,
+                                     course.caller ? &*course.caller : nullptr, course.now,
+                                     course.attribution});
+  }
+  if (!exists) return std::move(exists).error();
+  if (*exists && !**exists) course.request.operation = Operation::kCreate;
+  return ok();
+}
+
+Status RequestPipeline::decide(Course& course) const {
+  if (course.route != nullptr && course.route->unauthenticated) return ok();
+  if (!course.caller) return denied();
+  const policy::Decision decision =
+      course.caller->acl->check({.operation = course.request.operation,
+                                 .path = course.request.path,
+                                 .parameters = &course.request.data,
+                                 .wrap_ttl = course.request.wrap_ttl,
+                                 .needs_sudo = course.route != nullptr && course.route->sudo});
+  course.subject.decided = true;
+  course.subject.allowed = decision.allowed;
+  course.subject.reason = decision.text();
+  if (decision.allowed && decision.rule != nullptr)
+    course.subject.granting_policies = decision.rule->policies;
+  if (decision.needs_approval)
+    return Error{Errc::kPermissionDenied,
+                 "permission denied: a policy asks for approval of this path (control_group), and "
+                 "approvals are not available yet"};
+  if (!decision.allowed) return denied();
+  if (course.request.wrap_ttl)
+    return Error{Errc::kInvalidArgument,
+                 "response wrapping is not supported yet; leave X-Vault-Wrap-TTL out"};
+  return ok();
+}
+
+// ---- the record -------------------------------------------------------------------------------
+
+namespace {
+
+AuditEntry entry_of(const Request& request, const AuditSubject& subject,
+                    const engines::Attribution& attribution, WallTime now) {
+  return {.time = now,
+          .request = request,
+          .subject = subject,
+          .mount_type = {},
+          .mount_path = {},
+          .mount_accessor = {},
+          .purpose = attribution.purpose,
+          .session = attribution.session,
+          .trace_id = attribution.trace_id,
+          .clear_request_keys = {},
+          .clear_response_keys = {}};
+}
+
+}  // namespace
+
+Status RequestPipeline::audit_request(Course& course, const Error* error) {
+  // Health checks and the like come many times a minute and tell nothing.
+  if (course.route != nullptr && course.route->works_sealed) return ok();
+  AuditEntry entry =
+      entry_of(course.request, course.subject, course.attribution, course.now);
+  entry.mount_type = course.mount_type;
+  entry.mount_path = course.mount_path;
+  entry.mount_accessor = course.mount_accessor;
+  if (course.mount)
+    entry.clear_request_keys = course.mount->entry.config.audit_non_hmac_request_keys;
+  entry.error = error;
+  const Status written = parts_.audit.write(entry);
+  if (!written && repairs_audit(course.request) && error == nullptr) {
+    parts_.log.warn("request to an audit path goes on without audit",
+                    {{"path", course.request.path}, {"request", course.request.id}});
+    return ok();
+  }
+  course.request_audited = written.has_value();
+  return written;
+}
+
+Result<Response> RequestPipeline::audit_response(Course& course, Result<Response> outcome) {
+  if (!course.request_audited) return outcome;
+  static const Response kNothing;
+  AuditEntry entry =
+      entry_of(course.request, course.subject, course.attribution, parts_.clock.wall());
+  entry.mount_type = course.mount_type;
+  entry.mount_path = course.mount_path;
+  entry.mount_accessor = course.mount_accessor;
+  if (course.mount)
+    entry.clear_response_keys = course.mount->entry.config.audit_non_hmac_response_keys;
+  entry.response = outcome ? &*outcome : &kNothing;
+  entry.error = outcome ? nullptr : &outcome.error();
+  const Status written = parts_.audit.write(entry);
+  if (written || repairs_audit(course.request)) return outcome;
+  // What nobody can account for, nobody may have.
+  if (outcome && !outcome->lease_id.empty() && course.route->issues_lease) {
+    const Status ended = parts_.leases.revoke_later(outcome->lease_id);
+    if (!ended) parts_.log.error("lease of an unaudited response", {{"lease", outcome->lease_id}});
+  }
+  if (outcome && outcome->auth) {
+    const auto made = parts_.tokens.find(outcome->auth->client_token);
+    if (made && *made) (void)parts_.tokens.revoke_tree(**made).has_value();
+  }
+  return written.error();
+}
+
+void RequestPipeline::end_used_up(const Course& course) {
+  if (!course.caller || course.caller->token.num_uses >= 0) return;
+  const Status ended = parts_.tokens.revoke_tree(course.caller->token);
+  if (!ended) parts_.log.error("used-up token not ended", {{"error", ended.error().message}});
+  parts_.token_ended();
+}
+
+// ---- the work ---------------------------------------------------------------------------------
+
+Result<Response> RequestPipeline::serve(Course& course) {
+  if (course.backend == nullptr && !course.mount)
+    return Error{Errc::kUnsupportedPath,
+                 fmt::format("no handler for route '{}'", course.request.path)};
+  if (course.mount && course.mount->entry.state != MountState::kActive)
+    return Error{Errc::kUnsupportedPath,
+                 fmt::format("the mount \"{}\" is being removed", course.mount_path)};
+  if (course.route == nullptr) return unsupported_path();
+  if (course.request.help)
+    return Response{.layout = Layout::kBare,
+                    .data = {{"help", course.route->summary},
+                             {"openapi", nullptr},
+                             {"see_also", nullptr}}};
+  if (!course.serves) return unsupported_operation();
+  return course.mount ? serve_engine(course) : serve_backend(course);
+}
+
+Result<Response> RequestPipeline::serve_backend(Course& course) {
+  const BackendCall call{course.request, course.params,
+                         course.caller ? &*course.caller : nullptr, course.now,
+                         course.attribution};
+  return (*course.backend_handler)(call);
+}
+
+Result<Response> RequestPipeline::serve_engine(Course& course) {
+  if (course.route->issues_lease && course.request.operation == Operation::kRead) {
+    if (course.caller->token.num_uses < 0)
+      return Error{Errc::kInvalidArgument,
+                   "Secret cannot be returned; token had one use left, and a lease ends with its "
+                   "token. Ask with a token that has more uses"};
+    return parts_.leases.issue({course.mount, course.rest, course.params, course.request,
+                                course.caller->token, course.attribution});
+  }
+  ASSIGN_OR_RETURN(auto reply,
+                   (*course.engine_handler)({course.request.operation, course.rest, course.params,
+                                             course.request.data, course.attribution}));
+  Response response;
+  response.status = reply.status;
+  response.data = std::move(reply.data);
+  response.warnings = std::move(reply.warnings);
+  if (reply.advisory_ttl) response.lease_duration = *reply.advisory_ttl;
+  return response;
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "broker/audit/audit_broker.h"
+#include "broker/backend.h"
+#include "broker/lease/lease_service.h"
+#include "broker/lifecycle.h"
+#include "broker/mount/mount_table.h"
+#include "broker/policy/policy_store.h"
+#include "broker/request.h"
+#include "broker/token/token_service.h"
+
+namespace curfew::broker {
+
+// The only way in. Thread-safe.
+//
+//   seal → route → token → policy → quota, approval → audit the request → serve → audit the response
+class RequestPipeline {
+ public:
+  struct Parts {
+    Lifecycle& lifecycle;
+    TokenService& tokens;
+    PolicyStore& policies;
+    MountTable& mounts;
+    LeaseService& leases;
+    AuditBroker& audit;
+    const Backend& system;
+    const Backend& token_backend;
+    const Clock& clock;
+    Log& log;
+    std::function<void()> token_ended;
+  };
+  explicit RequestPipeline(Parts parts) : parts_(std::move(parts)) {}
+
+  // Every outcome: an answer, or why there is none. Never throws.
+  Result<Response> handle(Request request);
+
+ private:
+  struct Course;
+
+  Result<Response> run(Course& course);
+  Status find_route(Course& course) const;
+  Status believe(Course& course);
+  Status decide_operation(Course& course) const;
+  Status decide(Course& course) const;
+  Status audit_request(Course& course, const Error* error);
+  Result<Response> serve(Course& course);
+  Result<Response> serve_backend(Course& course);
+  Result<Response> serve_engine(Course& course);
+  Result<Response> audit_response(Course& course, Result<Response> outcome);
+  void end_used_up(const Course& course);
+
+  const Parts parts_;
+};
+
+}  // namespace curfew::broker

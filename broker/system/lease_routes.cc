@@ -1,0 +1,229 @@
+#include <fmt/format.h>
+
+#include "base/duration.h"
+#include "broker/system/system_parts.h"
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::size_t kListMax = 10'000;
+constexpr std::int64_t kDefaultLimit = 1'000;
+
+Json time_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(format_rfc3339(*time)) : Json(nullptr);
+}
+
+// The lease id of a request: the body's wins over the path's.
+Result<std::string> lease_id_of(const BackendCall& call) {
+  ASSIGN_OR_RETURN(std::string id, Fields(call.request.data).text_or("lease_id", ""));
+  if (id.empty()) {
+    const auto it = call.params.find("lease_id");
+    if (it != call.params.end()) id = it->second;
+  }
+  if (id.empty()) return Error{Errc::kInvalidArgument, "lease_id must be specified"};
+  return id;
+}
+
+Json describe(const Lease& lease, WallTime now) {
+  Json out = {{"id", lease.id},
+              {"issue_time", format_rfc3339(lease.issued_at)},
+              {"expire_time", format_rfc3339(lease.expires_at)},
+              {"last_renewal", time_or_null(lease.last_renewal)},
+              {"renewable", lease.renewable && lease.state == LeaseState::kActive},
+              {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
+              {"state", lease_state_name(lease.state)}};
+  const engines::Attribution& by = lease.attribution;
+  out["attribution"] = {{"display_name", by.display_name}, {"entity_id", by.entity_id},
+                        {"token_accessor", by.token_accessor}, {"purpose", by.purpose},
+                        {"session", by.session}, {"trace_id", by.trace_id},
+                        {"remote_address", by.remote_address}};
+  if (is_live(lease.state) && lease.state != LeaseState::kActive) {
+    out["attempts"] = lease.attempts;
+    out["next_attempt"] = time_or_null(lease.next_action_at);
+    if (!lease.error.empty()) out["revoke_error"] = lease.error;
+  }
+  if (!lease.receipt.is_null()) out["receipt"] = lease.receipt;
+  return out;
+}
+
+class LeaseRoutes {
+ public:
+  explicit LeaseRoutes(const SystemParts& parts) : parts_(parts) {}
+
+  Result<Response> lookup(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
+    ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
+    if (!lease || !is_live(lease->state)) return Error{Errc::kInvalidArgument, "invalid lease"};
+    return Response{.data = describe(*lease, call.now)};
+  }
+
+  Result<Response> receipt(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
+    ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
+    if (!lease) return Error{Errc::kInvalidArgument, "invalid lease"};
+    return Response{.data = describe(*lease, call.now)};
+  }
+
+  Result<Response> list(const BackendCall& call) const {
+    std::string prefix = call.param("prefix");
+    if (!prefix.empty() && !prefix.ends_with('/')) prefix += '/';
+    ASSIGN_OR_RETURN(auto keys, parts_.leases.list(prefix, kListMax));
+    return Response{.data = {{"keys", std::move(keys)}}};
+  }
+
+  Result<Response> renew(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
+    ASSIGN_OR_RETURN(const Millis increment,
+                     Fields(call.request.data).duration_or("increment", Millis{0}));
+    ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
+    std::optional<WallTime> token_end;
+    if (lease) {
+      ASSIGN_OR_RETURN(token_end, parts_.tokens.end_of(lease->token));
+    }
+    return parts_.lease_service.renew(id, increment, token_end);
+  }
+
+  Result<Response> revoke(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
+    ASSIGN_OR_RETURN(const bool sync, Fields(call.request.data).boolean_or("sync", true));
+    if (sync) {
+      RETURN_IF_ERROR(parts_.lease_service.revoke(id));
+      return Response{};
+    }
+    RETURN_IF_ERROR(parts_.lease_service.revoke_later(id));
+    return Response{.status = 202};
+  }
+
+  Result<Response> revoke_prefix(const BackendCall& call) const {
+    const std::string& prefix = call.param("prefix");
+    ASSIGN_OR_RETURN(const bool sync, Fields(call.request.data).boolean_or("sync", true));
+    ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
+    const std::string folder = exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
+    RETURN_IF_ERROR(parts_.lease_service.revoke_prefix(folder, sync));
+    return sync ? Response{} : Response{.status = 202};
+  }
+
+  Result<Response> revoke_force(const BackendCall& call) const {
+    const std::string& prefix = call.param("prefix");
+    ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
+    const std::string folder = exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
+    RETURN_IF_ERROR(parts_.lease_service.revoke_force(folder));
+    return Response{};
+  }
+
+  Result<Response> tidy(const BackendCall&) const {
+    parts_.wake_reaper();
+    return Response{.status = 202,
+                    .warnings = {"Tidy operation successfully started. Any information from the "
+                                 "operation will be printed to the server's log."}};
+  }
+
+  // "irrevocable" is what Vault's clients call a lease whose revocation has failed.
+  static Result<std::optional<LeaseState>> state_asked(const BackendCall& call) {
+    ASSIGN_OR_RETURN(const std::string type, Fields(call.request.data).text_or("type", ""));
+    if (type.empty()) return std::optional<LeaseState>{};
+    if (type == "irrevocable") return std::optional<LeaseState>{LeaseState::kQuarantined};
+    const auto state = lease_state_of(type);
+    if (!state)
+      return Error{Errc::kInvalidArgument,
+                   "field \"type\": expected pending, active, revoking, quarantined, revoked, "
+                   "abandoned or irrevocable"};
+    return state;
+  }
+
+  Result<Response> count(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const auto state, state_asked(call));
+    ASSIGN_OR_RETURN(const auto counts, parts_.leases.count_by_mount(state));
+    std::int64_t total = 0;
+    for (const auto& [mount, number] : counts) total += number;
+    return Response{.data = {{"counts", counts.empty() ? Json::object() : Json(counts)},
+                             {"lease_count", total}}};
+  }
+
+  Result<Response> by_state(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const auto state, state_asked(call));
+    ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("limit", ""));
+    ASSIGN_OR_RETURN(std::int64_t limit, text == "none" ? Result<std::int64_t>(kListMax)
+                                                        : Fields(call.request.data)
+                                                              .integer_or("limit", kDefaultLimit));
+    limit = std::clamp<std::int64_t>(limit, 1, kListMax);
+    ASSIGN_OR_RETURN(const auto leases,
+                     parts_.leases.find({.state = state}, "", static_cast<std::size_t>(limit)));
+    Json out = Json::array();
+    for (const Lease& lease : leases) {
+      Json item = describe(lease, call.now);
+      item["lease_id"] = lease.id;
+      item["mount_id"] = lease.mount;
+      item["error"] = lease.error;
+      out.push_back(std::move(item));
+    }
+    const auto total = static_cast<std::int64_t>(out.size());
+    return Response{.data = {{"lease_count", total}, {"leases", std::move(out)}}};
+  }
+
+ private:
+  const SystemParts parts_;
+};
+
+}  // namespace
+
+void add_lease_routes(const SystemParts& parts, RouteList& routes) {
+  using enum Operation;
+  const auto to = binder<LeaseRoutes>(parts);
+  const FieldSpec id{"lease_id", FieldType::kText, "The lease."};
+  const FieldSpec increment{"increment", FieldType::kDuration,
+                            "New time to live, counted from now; 0 means the role's."};
+  const FieldSpec sync{"sync", FieldType::kBoolean, "Wait until it is done (the default)."};
+  const FieldSpec type{"type", FieldType::kText, "State of the leases; all live ones by default."};
+  add_route(routes, {.pattern = "leases/lookup", .summary = "Describes a lease.", .fields = {id}},
+            {{kUpdate, to(&LeaseRoutes::lookup)}});
+  add_route(routes,
+            {.pattern = "leases/lookup/{prefix...}",
+             .summary = "Lists the leases below a path.",
+             .sudo = true},
+            {{kList, to(&LeaseRoutes::list)}});
+  add_route(routes,
+            {.pattern = "leases/receipt",
+             .summary = "Describes a lease, also an ended one, with the receipt of its revocation.",
+             .fields = {id}},
+            {{kUpdate, to(&LeaseRoutes::receipt)}, {kRead, to(&LeaseRoutes::receipt)}});
+  for (const std::string base : {"leases/renew", "renew"}) {
+    for (const std::string tail : {"", "/{lease_id...}"})
+      add_route(routes,
+                {.pattern = base + tail, .summary = "Renews a lease.", .fields = {id, increment}},
+                {{kUpdate, to(&LeaseRoutes::renew)}});
+  }
+  for (const std::string base : {"leases/revoke", "revoke"}) {
+    for (const std::string tail : {"", "/{lease_id...}"})
+      add_route(routes,
+                {.pattern = base + tail, .summary = "Ends a lease.", .fields = {id, sync}},
+                {{kUpdate, to(&LeaseRoutes::revoke)}});
+  }
+  for (const std::string base : {"leases/revoke-prefix", "revoke-prefix"})
+    add_route(routes,
+              {.pattern = base + "/{prefix...}",
+               .summary = "Ends all leases below a path.",
+               .fields = {sync},
+               .sudo = true},
+              {{kUpdate, to(&LeaseRoutes::revoke_prefix)}});
+  for (const std::string base : {"leases/revoke-force", "revoke-force"})
+    add_route(routes,
+              {.pattern = base + "/{prefix...}",
+               .summary = "Ends all leases below a path; gives up those that cannot be revoked.",
+               .sudo = true},
+              {{kUpdate, to(&LeaseRoutes::revoke_force)}});
+  add_route(routes,
+            {.pattern = "leases/tidy", .summary = "Looks for leases that are due or have no token."},
+            {{kUpdate, to(&LeaseRoutes::tidy)}});
+  add_route(routes,
+            {.pattern = "leases/count", .summary = "Counts leases by mount.", .fields = {type}},
+            {{kRead, to(&LeaseRoutes::count)}});
+  add_route(routes,
+            {.pattern = "leases",
+             .summary = "Lists leases by state.",
+             .fields = {type, {"limit", FieldType::kInteger, "At most so many, or \"none\"."}},
+             .sudo = true},
+            {{kRead, to(&LeaseRoutes::by_state)}});
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,37 @@
+#include "broker/system/system_backend.h"
+
+namespace curfew::broker {
+namespace {
+
+BackendRoutes all_routes(const SystemParts& parts) {
+  RouteList routes;
+  add_seal_routes(parts, routes);
+  add_health_routes(parts, routes);
+  add_mount_routes(parts, routes);
+  add_auth_routes(parts, routes);
+  add_ui_routes(parts, routes);
+  add_policy_routes(parts, routes);
+  add_password_policy_routes(parts, routes);
+  add_capability_routes(parts, routes);
+  add_lease_routes(parts, routes);
+  add_audit_routes(parts, routes);
+  return BackendRoutes(std::move(routes));
+}
+
+}  // namespace
+
+SystemBackend::SystemBackend(SystemParts parts)
+    : parts_(std::move(parts)), routes_(all_routes(parts_)) {}
+
+void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers) {
+  routes.push_back({{std::move(spec)}, std::move(handlers)});
+}
+
+Result<std::string> required_text(const Json& data, std::string_view name) {
+  ASSIGN_OR_RETURN(auto value, Fields(data).text(name));
+  if (!value || value->empty())
+    return Error{Errc::kInvalidArgument, "missing " + std::string(name)};
+  return std::move(*value);
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "broker/backend.h"
+#include "broker/system/system_parts.h"
+
+namespace curfew::broker {
+
+// The paths below sys/. Thread-safe.
+class SystemBackend final : public Backend {
+ public:
+  explicit SystemBackend(SystemParts parts);
+  const BackendRoutes& routes() const override { return routes_; }
+
+ private:
+  const SystemParts parts_;
+  const BackendRoutes routes_;
+};
+
+}  // namespace curfew::broker

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/audit/audit_broker.h"
+#include "broker/backend.h"
+#include "broker/lifecycle.h"
+#include "broker/lease/lease_service.h"
+#include "broker/lease/lease_store.h"
+#include "broker/mount/mount_table.h"
+#include "broker/mount/token_mount.h"
+#include "broker/policy/password_policies.h"
+#include "broker/policy/policy_store.h"
+
+#include "broker/token/token_service.h"
+#include "store/keyring.h"
+#include "store/sql.h"
+
+namespace curfew::broker {
+
+// What the paths below sys/ work on. All references outlive the backend.
+struct SystemParts {
+  Lifecycle& lifecycle;
+  store::Database& database;
+  store::Keyring& keyring;
+  TokenService& tokens;
+  PolicyStore& policies;
+  PasswordPolicies& passwords;
+  MountTable& mounts;
+  TokenMount& token_mount;
+  LeaseStore& leases;
+  LeaseService& lease_service;
+  AuditBroker& audit;
+  const Clock& clock;
+  Log& log;
+  std::function<Json()> describe;          // the API description
+  std::function<void()> wake_reaper;
+  std::string version;
+};
+
+// Each file of this folder adds the routes of one subject.
+using RouteList = std::vector<BackendRoutes::Route>;
+void add_seal_routes(const SystemParts& parts, RouteList& routes);
+void add_health_routes(const SystemParts& parts, RouteList& routes);
+void add_mount_routes(const SystemParts& parts, RouteList& routes);
+void add_auth_routes(const SystemParts& parts, RouteList& routes);
+void add_ui_routes(const SystemParts& parts, RouteList& routes);
+void add_policy_routes(const SystemParts& parts, RouteList& routes);
+void add_password_policy_routes(const SystemParts& parts, RouteList& routes);
+void add_capability_routes(const SystemParts& parts, RouteList& routes);
+void add_lease_routes(const SystemParts& parts, RouteList& routes);
+void add_audit_routes(const SystemParts& parts, RouteList& routes);
+
+// Appends one route.
+void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers);
+
+// Turns the member functions of a class that is made from the parts into handlers, which share one object.
+template <class Routes>
+auto binder(const SystemParts& parts) {
+  return [handlers = std::make_shared<const Routes>(parts)](auto method) -> BackendHandler {
+    return [handlers, method](const BackendCall& call) { return ((*handlers).*method)(call); };
+  };
+}
+
+// The text of a member that must be there. kInvalidArgument: "missing <name>".
+Result<std::string> required_text(const Json& data, std::string_view name);
+
+}  // namespace curfew::broker

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+
+namespace curfew::broker {
+
+// A service token as it is stored. The token itself is not: `id` is a keyed hash of it.
+struct Token {
+  std::string id;
+  std::string accessor;
+  std::string parent;  // id of the token that made it; empty for orphans
+  std::string path;    // where it was made: "auth/token/create"
+  std::string display_name;
+  std::string role;  // token role that it was made with; may be empty
+  std::string entity_id;
+  std::vector<std::string> policies;  // sorted, without repeats
+  std::map<std::string, std::string> meta;
+  std::vector<std::string> bound_cidrs;  // empty: usable from anywhere
+  WallTime created_at;
+  Millis creation_ttl{0};  // 0: does not expire
+  std::optional<WallTime> expires_at;
+  std::optional<WallTime> last_renewal;
+  Millis explicit_max_ttl{0};  // counted from created_at; 0: none
+  Millis period{0};            // > 0: each renewal gives this much again
+  // 0: any number of uses. > 0: so many are left. -1: this was the last one.
+  std::int64_t num_uses = 0;
+  bool renewable = true;
+  bool orphan = false;
+
+  bool is_root() const { return policies.size() == 1 && policies[0] == "root"; }
+};
+
+}  // namespace curfew::broker

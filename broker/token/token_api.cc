@@ -1,0 +1,133 @@
+#include "broker/token/token_api.h"
+
+#include <algorithm>
+
+#include "base/duration.h"
+#include "broker/token/token_service.h"
+
+namespace curfew::broker {
+namespace {
+
+std::int64_t seconds(Millis time) {
+  return std::chrono::round<Seconds>(time).count();
+}
+
+Json time_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(format_rfc3339(*time)) : Json(nullptr);
+}
+
+Json meta_or_null(const std::map<std::string, std::string>& meta) {
+  return meta.empty() ? Json(nullptr) : Json(meta);
+}
+
+}  // namespace
+
+Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration) {
+  Auth auth;
+  auth.client_token = secret;
+  auth.accessor = token.accessor;
+  auth.policies = token.policies;
+  auth.token_policies = token.policies;
+  auth.metadata = meta_or_null(token.meta);
+  auth.lease_duration = lease_duration;
+  auth.renewable = token.renewable;
+  auth.entity_id = token.entity_id;
+  auth.orphan = token.orphan;
+  auth.num_uses = token.num_uses;
+  return auth;
+}
+
+Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
+  Json data = {
+      {"accessor", token.accessor},
+      {"creation_time", to_unix_seconds(token.created_at)},
+      {"creation_ttl", seconds(token.creation_ttl)},
+      {"display_name", token.display_name},
+      {"entity_id", token.entity_id},
+      {"expire_time", time_or_null(token.expires_at)},
+      {"explicit_max_ttl", seconds(token.explicit_max_ttl)},
+      {"id", secret != nullptr ? secret->reveal() : ""},
+      {"issue_time", format_rfc3339(token.created_at)},
+      {"meta", meta_or_null(token.meta)},
+      {"num_uses", token.num_uses},
+      {"orphan", token.orphan},
+      {"path", token.path},
+      {"policies", token.policies},
+      {"renewable", token.renewable},
+      {"ttl", token.expires_at ? seconds(*token.expires_at - now) : 0},
+      {"type", "service"},
+  };
+  if (!token.role.empty()) data["role"] = token.role;
+  if (token.period > Millis{0}) data["period"] = seconds(token.period);
+  if (!token.bound_cidrs.empty()) data["bound_cidrs"] = token.bound_cidrs;
+  if (token.last_renewal) {
+    data["last_renewal"] = format_rfc3339(*token.last_renewal);
+    data["last_renewal_time"] = to_unix_seconds(*token.last_renewal);
+  }
+  return data;
+}
+
+Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
+                                                const TokenRole* role, bool sudo) {
+  ASSIGN_OR_RETURN(auto asked, fields.comma_list("policies"));
+  ASSIGN_OR_RETURN(const bool no_default, fields.boolean_or("no_default_policy", false));
+  std::vector<std::string> policies = asked.value_or(std::vector<std::string>{});
+  if (role != nullptr) {
+    ASSIGN_OR_RETURN(policies, policies_under(*role, std::move(policies)));
+  } else if (policies.empty()) {
+    policies = normalise_policies(parent.policies, false);
+    if (no_default) std::erase(policies, "default");
+  } else {
+    policies = normalise_policies(std::move(policies), !no_default);
+  }
+  if (policies == std::vector<std::string>{"root"} && !parent.is_root())
+    return Error{Errc::kInvalidArgument, "root tokens may not be created without parent token being root"};
+  if (role == nullptr && !sudo) {
+    for (const std::string& policy : policies) {
+      const bool held = policy == "default" || std::find(parent.policies.begin(), parent.policies.end(),
+                                                         policy) != parent.policies.end();
+      if (!held)
+        return Error{Errc::kInvalidArgument, "child policies must be subset of parent: the calling "
+                                             "token does not have the policy \"" + policy + "\""};
+    }
+  }
+  return policies;
+}
+
+std::vector<FieldSpec> token_create_fields() {
+  using enum FieldType;
+  return {
+      {"policies", kList, "Policies of the token; those of the parent where none are given."},
+      {"meta", kMap, "Metadata, kept on the token and in the audit log."},
+      {"ttl", kDuration, "Time to live."},
+      {"explicit_max_ttl", kDuration, "The longest that the token may live, renewals included."},
+      {"period", kDuration, "Every renewal gives this much again (sudo)."},
+      {"num_uses", kInteger, "How often the token may be used; 0: without limit."},
+      {"renewable", kBoolean, "Whether the token can be renewed."},
+      {"display_name", kText, "Name of the token in lookups and in the audit log."},
+      {"no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
+      {"no_parent", kBoolean, "Makes the token an orphan (sudo)."},
+      {"id", kText, "The token itself, instead of a random one (sudo)."},
+      {"type", kText, "\"service\"."},
+  };
+}
+
+std::vector<FieldSpec> token_role_fields() {
+  using enum FieldType;
+  return {
+      {"allowed_policies", kList, "Policies that a token of this role may have."},
+      {"allowed_policies_glob", kList, "The same, with '*' for any run of characters."},
+      {"disallowed_policies", kList, "Policies that it may not have."},
+      {"disallowed_policies_glob", kList, "The same, with '*' for any run of characters."},
+      {"orphan", kBoolean, "Tokens of this role have no parent."},
+      {"renewable", kBoolean, "Tokens of this role can be renewed."},
+      {"path_suffix", kText, "Added to the path that a token remembers."},
+      {"token_period", kDuration, "Every renewal gives this much again."},
+      {"token_explicit_max_ttl", kDuration, "The longest that a token may live."},
+      {"token_bound_cidrs", kList, "Networks that a token may be used from."},
+      {"token_num_uses", kInteger, "How often a token may be used; 0: without limit."},
+      {"token_no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
+  };
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "base/route.h"
+#include "base/secret.h"
+#include "broker/request.h"
+#include "broker/token/token.h"
+#include "broker/token/token_roles.h"
+
+// How tokens look to clients.
+namespace curfew::broker {
+
+// "auth" of an answer that hands out or renews a token.
+Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration);
+
+// "data" of a lookup. `secret`: nullptr where the token itself is not known (by accessor).
+Json lookup_data(const Token& token, const Secret* secret, WallTime now);
+
+// The policies of a child token: those asked for, which must be the parent's unless it has sudo, or the role's, or
+// the parent's own. kInvalidArgument says which is not allowed.
+Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
+                                                const TokenRole* role, bool sudo);
+
+std::vector<FieldSpec> token_create_fields();
+std::vector<FieldSpec> token_role_fields();
+
+}  // namespace curfew::broker

@@ -1,0 +1,342 @@
+#include "broker/token/token_backend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/duration.h"
+#include "broker/token/cidr.h"
+#include "broker/token/token_api.h"
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::size_t kPoliciesMax = 256;
+constexpr std::size_t kMetaMax = 64;
+
+Error invalid(std::string message) {
+  return {Errc::kInvalidArgument, std::move(message)};
+}
+
+Result<Response> no_content() {
+  return Response{};
+}
+
+Result<std::string> required_text(const Json& data, std::string_view name) {
+  ASSIGN_OR_RETURN(auto value, Fields(data).text(name));
+  if (!value || value->empty()) return invalid(fmt::format("missing {}", name));
+  return std::move(*value);
+}
+
+}  // namespace
+
+TokenBackend::TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
+                           std::function<TokenMountTtl()> mount_ttl,
+                           std::function<void()> token_ended)
+    : tokens_(tokens),
+      roles_(roles),
+      policies_(policies),
+      mount_ttl_(std::move(mount_ttl)),
+      token_ended_(std::move(token_ended)),
+      routes_(make_routes()) {}
+
+Result<std::optional<bool>> TokenBackend::exists(const BackendCall& call) const {
+  if (!call.request.path.starts_with("auth/token/roles/")) return std::optional<bool>{};
+  ASSIGN_OR_RETURN(const auto role, roles_.get(call.param("name")));
+  return std::optional<bool>{role.has_value()};
+}
+
+// ---- create ---------------------------------------------------------------------------------
+
+Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole* role,
+                                        bool orphan) const {
+  const Token& parent = call.caller->token;
+  const Fields fields(call.request.data);
+  const bool sudo = parent.is_root() || has_sudo(*call.caller->acl, call.request.path);
+  if (parent.num_uses != 0)
+    return invalid("restricted use token cannot generate child tokens");
+
+  TokenSpec spec;
+  spec.path = call.request.path;
+  ASSIGN_OR_RETURN(const std::string type, fields.text_or("type", "service"));
+  if (!type.empty() && type != "service")
+    return invalid("field \"type\": only \"service\" is supported");
+  ASSIGN_OR_RETURN(const std::string alias, fields.text_or("entity_alias", ""));
+  if (!alias.empty()) return invalid("field \"entity_alias\": not supported yet");
+
+  ASSIGN_OR_RETURN(spec.ttl, fields.duration_or("ttl", Millis{0}));
+  ASSIGN_OR_RETURN(const Millis lease, fields.duration_or("lease", Millis{0}));
+  if (spec.ttl == Millis{0}) spec.ttl = lease;
+  ASSIGN_OR_RETURN(spec.explicit_max_ttl, fields.duration_or("explicit_max_ttl", Millis{0}));
+  ASSIGN_OR_RETURN(spec.period, fields.duration_or("period", Millis{0}));
+  if (spec.period > Millis{0} && !sudo)
+    return Error{Errc::kInvalidArgument, "root or sudo privileges required to create periodic token"};
+  ASSIGN_OR_RETURN(spec.num_uses, fields.integer_or("num_uses", 0));
+  if (spec.num_uses < 0) return invalid("number of uses cannot be negative");
+  ASSIGN_OR_RETURN(spec.renewable, fields.boolean_or("renewable", true));
+  ASSIGN_OR_RETURN(const std::string id, fields.text_or("id", ""));
+  if (!id.empty() && !sudo)
+    return invalid("root or sudo privileges required to specify token id");
+  if (id.size() > 256) return invalid("field \"id\": longer than 256 bytes");
+  spec.id = Secret(id);
+  ASSIGN_OR_RETURN(const bool no_parent, fields.boolean_or("no_parent", false));
+  if (no_parent && !sudo)
+    return invalid("root or sudo privileges required to create orphan token");
+  if (!orphan && !no_parent) spec.parent = parent.id;
+
+  ASSIGN_OR_RETURN(std::string display_name, fields.text_or("display_name", ""));
+  std::replace_if(
+      display_name.begin(), display_name.end(),
+      [](unsigned char c) { return !(std::isalnum(c) || c == '-' || c == '.' || c == '_'); }, '-');
+  display_name = display_name.substr(0, 128);
+  spec.display_name = display_name.empty() ? "token" : "token-" + display_name;
+  for (const char* name : {"meta", "metadata"}) {
+    ASSIGN_OR_RETURN(auto meta, fields.text_map(name));
+    if (meta) spec.meta = std::move(*meta);
+  }
+  if (spec.meta.size() > kMetaMax) return invalid("field \"meta\": more than 64 keys");
+
+  spec.entity_id = parent.entity_id;
+  spec.bound_cidrs = parent.bound_cidrs;
+  if (role != nullptr) {
+    spec.role = role->name;
+    spec.renewable = spec.renewable && role->renewable;
+    if (!role->bound_cidrs.empty()) spec.bound_cidrs = role->bound_cidrs;
+    if (role->period > Millis{0}) spec.period = role->period;
+    if (role->explicit_max_ttl > Millis{0})
+      spec.explicit_max_ttl = spec.explicit_max_ttl > Millis{0}
+                                  ? std::min(spec.explicit_max_ttl, role->explicit_max_ttl)
+                                  : role->explicit_max_ttl;
+    if (role->num_uses > 0)
+      spec.num_uses = spec.num_uses > 0 ? std::min(spec.num_uses, role->num_uses) : role->num_uses;
+    if (!role->path_suffix.empty()) spec.path += "/" + role->path_suffix;
+  }
+  ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
+  if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
+  const bool unlimited = spec.ttl == Millis{0} && spec.period == Millis{0} &&
+                         spec.explicit_max_ttl == Millis{0};
+  if (spec.policies == std::vector<std::string>{"root"} && unlimited && parent.expires_at)
+    return invalid("expiring root tokens cannot create non-expiring root tokens");
+  return spec;
+}
+
+Result<Response> TokenBackend::finish_create(TokenSpec spec, std::vector<std::string> warnings) {
+  for (const std::string& policy : spec.policies) {
+    ASSIGN_OR_RETURN(const bool exists, policies_.exists(policy));
+    if (!exists) warnings.push_back(fmt::format("Policy \"{}\" does not exist", policy));
+  }
+  ASSIGN_OR_RETURN(CreatedToken created, tokens_.create(std::move(spec), mount_ttl_()));
+  Response response;
+  response.auth = auth_of(created.token, created.secret, created.token.creation_ttl);
+  response.warnings = std::move(created.warnings);
+  std::move(warnings.begin(), warnings.end(), std::back_inserter(response.warnings));
+  return response;
+}
+
+Result<Response> TokenBackend::create(const BackendCall& call, bool orphan) {
+  ASSIGN_OR_RETURN(TokenSpec spec, spec_of(call, nullptr, orphan));
+  return finish_create(std::move(spec), {});
+}
+
+Result<Response> TokenBackend::create_with_role(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const auto role, roles_.get(call.param("role")));
+  if (!role) return invalid(fmt::format("unknown role {}", call.param("role")));
+  ASSIGN_OR_RETURN(TokenSpec spec, spec_of(call, &*role, role->orphan));
+  return finish_create(std::move(spec), {});
+}
+
+// ---- lookup ---------------------------------------------------------------------------------
+
+Result<Response> TokenBackend::lookup(const BackendCall& call) const {
+  ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("token", ""));
+  const Secret secret = text.empty() ? call.caller->secret : Secret(text);
+  ASSIGN_OR_RETURN(const auto token, tokens_.find(secret));
+  if (!token) return Error{Errc::kUnauthenticated, "bad token"};
+  return Response{.data = lookup_data(*token, &secret, call.now)};
+}
+
+Result<Response> TokenBackend::lookup_self(const BackendCall& call) const {
+  return Response{.data = lookup_data(call.caller->token, &call.caller->secret, call.now)};
+}
+
+Result<Response> TokenBackend::lookup_accessor(const BackendCall& call) const {
+  ASSIGN_OR_RETURN(const std::string accessor, required_text(call.request.data, "accessor"));
+  ASSIGN_OR_RETURN(const auto token, tokens_.find_by_accessor(accessor));
+  if (!token) return Error{Errc::kPermissionDenied, "invalid accessor"};
+  return Response{.data = lookup_data(*token, nullptr, call.now)};
+}
+
+Result<Response> TokenBackend::list_accessors() const {
+  ASSIGN_OR_RETURN(auto accessors, tokens_.accessors());
+  return Response{.data = {{"keys", std::move(accessors)}}};
+}
+
+// ---- renew ----------------------------------------------------------------------------------
+
+namespace {
+
+Result<Response> renewed(TokenService& tokens, const Token& token, const Secret& secret,
+                         const Json& data, const TokenMountTtl& mount, WallTime now) {
+  ASSIGN_OR_RETURN(const Millis increment, Fields(data).duration_or("increment", Millis{0}));
+  ASSIGN_OR_RETURN(auto result, tokens.renew(token, increment, mount));
+  Response response;
+  response.auth = auth_of(result.token, secret,
+                          std::chrono::round<Seconds>(*result.token.expires_at - now));
+  response.warnings = std::move(result.warnings);
+  return response;
+}
+
+}  // namespace
+
+Result<Response> TokenBackend::renew(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("token", ""));
+  const Secret secret = text.empty() ? call.caller->secret : Secret(text);
+  ASSIGN_OR_RETURN(const auto token, tokens_.find(secret));
+  if (!token) return Error{Errc::kUnauthenticated, "bad token"};
+  return renewed(tokens_, *token, secret, call.request.data, mount_ttl_(), call.now);
+}
+
+Result<Response> TokenBackend::renew_self(const BackendCall& call) {
+  return renewed(tokens_, call.caller->token, call.caller->secret, call.request.data, mount_ttl_(),
+                 call.now);
+}
+
+Result<Response> TokenBackend::renew_accessor(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string accessor, required_text(call.request.data, "accessor"));
+  ASSIGN_OR_RETURN(const auto token, tokens_.find_by_accessor(accessor));
+  if (!token) return Error{Errc::kPermissionDenied, "invalid accessor"};
+  return renewed(tokens_, *token, Secret(), call.request.data, mount_ttl_(), call.now);
+}
+
+// ---- revoke ---------------------------------------------------------------------------------
+
+Result<Response> TokenBackend::revoke(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string text, required_text(call.request.data, "token"));
+  ASSIGN_OR_RETURN(const auto token, tokens_.find(Secret(text)));
+  if (token) RETURN_IF_ERROR(tokens_.revoke_tree(*token));
+  token_ended_();
+  return no_content();
+}
+
+Result<Response> TokenBackend::revoke_self(const BackendCall& call) {
+  RETURN_IF_ERROR(tokens_.revoke_tree(call.caller->token));
+  token_ended_();
+  return no_content();
+}
+
+Result<Response> TokenBackend::revoke_accessor(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string accessor, required_text(call.request.data, "accessor"));
+  ASSIGN_OR_RETURN(const auto token, tokens_.find_by_accessor(accessor));
+  if (!token) return Error{Errc::kPermissionDenied, "invalid accessor"};
+  RETURN_IF_ERROR(tokens_.revoke_tree(*token));
+  token_ended_();
+  return no_content();
+}
+
+Result<Response> TokenBackend::revoke_orphan(const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string text, required_text(call.request.data, "token"));
+  ASSIGN_OR_RETURN(const auto token, tokens_.find(Secret(text)));
+  if (!token) return invalid("token to revoke not found");
+  RETURN_IF_ERROR(tokens_.revoke_orphan(*token));
+  token_ended_();
+  return no_content();
+}
+
+// ---- roles ----------------------------------------------------------------------------------
+
+Result<Response> TokenBackend::read_role(const BackendCall& call) const {
+  ASSIGN_OR_RETURN(const auto role, roles_.get(call.param("name")));
+  if (!role) return Error{Errc::kNotFound, ""};
+  return Response{.data = to_api(*role)};
+}
+
+Result<Response> TokenBackend::write_role(const BackendCall& call) {
+  ASSIGN_OR_RETURN(auto stored, roles_.get(call.param("name")));
+  TokenRole role = stored.value_or(TokenRole{});
+  role.name = call.param("name");
+  RETURN_IF_ERROR(apply_fields(call.request.data, role));
+  RETURN_IF_ERROR(roles_.put(role));
+  return no_content();
+}
+
+Result<Response> TokenBackend::delete_role(const BackendCall& call) {
+  RETURN_IF_ERROR(roles_.remove(call.param("name")));
+  return no_content();
+}
+
+Result<Response> TokenBackend::list_roles() const {
+  ASSIGN_OR_RETURN(auto names, roles_.names());
+  return Response{.data = {{"keys", std::move(names)}}};
+}
+
+// ---- the table ------------------------------------------------------------------------------
+
+BackendRoutes TokenBackend::make_routes() {
+  using enum Operation;
+  const auto to = [this](auto method) {
+    return [this, method](const BackendCall& call) { return (this->*method)(call); };
+  };
+  const std::vector<FieldSpec> create_fields = token_create_fields();
+  const FieldSpec token{"token", FieldType::kText, "The token.", true};
+  const FieldSpec accessor{"accessor", FieldType::kText, "Accessor of the token.", true};
+  const FieldSpec increment{"increment", FieldType::kDuration,
+                            "New time to live, counted from now; 0 means the token's own."};
+  const BackendHandler create_child = [this](const BackendCall& c) { return create(c, false); };
+  const BackendHandler create_orphan = [this](const BackendCall& c) { return create(c, true); };
+  std::vector<BackendRoutes::Route> routes;
+  const auto add = [&](RouteSpec spec, std::map<Operation, BackendHandler> handlers) {
+    routes.push_back({{std::move(spec)}, std::move(handlers)});
+  };
+  add({.pattern = "create", .summary = "Makes a child of the calling token.",
+       .fields = create_fields},
+      {{kUpdate, create_child}});
+  add({.pattern = "create-orphan", .summary = "Makes a token without a parent.",
+       .fields = create_fields},
+      {{kUpdate, create_orphan}});
+  add({.pattern = "create/{role}", .summary = "Makes a token under a token role.",
+       .fields = create_fields},
+      {{kUpdate, to(&TokenBackend::create_with_role)}});
+  add({.pattern = "lookup", .summary = "Describes a token.", .fields = {token}},
+      {{kUpdate, to(&TokenBackend::lookup)}, {kRead, to(&TokenBackend::lookup)}});
+  add({.pattern = "lookup-self", .summary = "Describes the calling token."},
+      {{kRead, to(&TokenBackend::lookup_self)}, {kUpdate, to(&TokenBackend::lookup_self)}});
+  add({.pattern = "lookup-accessor", .summary = "Describes the token of an accessor.",
+       .fields = {accessor}},
+      {{kUpdate, to(&TokenBackend::lookup_accessor)}});
+  add({.pattern = "renew", .summary = "Renews a token.", .fields = {token, increment}},
+      {{kUpdate, to(&TokenBackend::renew)}});
+  add({.pattern = "renew-self", .summary = "Renews the calling token.", .fields = {increment}},
+      {{kUpdate, to(&TokenBackend::renew_self)}});
+  add({.pattern = "renew-accessor", .summary = "Renews the token of an accessor.",
+       .fields = {accessor, increment}},
+      {{kUpdate, to(&TokenBackend::renew_accessor)}});
+  add({.pattern = "revoke", .summary = "Ends a token, its children and all that they lease.",
+       .fields = {token}},
+      {{kUpdate, to(&TokenBackend::revoke)}});
+  add({.pattern = "revoke-self", .summary = "Ends the calling token and its children."},
+      {{kUpdate, to(&TokenBackend::revoke_self)}});
+  add({.pattern = "revoke-accessor", .summary = "Ends the token of an accessor and its children.",
+       .fields = {accessor}},
+      {{kUpdate, to(&TokenBackend::revoke_accessor)}});
+  add({.pattern = "revoke-orphan", .summary = "Ends a token alone; its children become orphans.",
+       .fields = {token}, .sudo = true},
+      {{kUpdate, to(&TokenBackend::revoke_orphan)}});
+  add({.pattern = "accessors", .summary = "Lists the accessors of all tokens.", .sudo = true},
+      {{kList, [this](const BackendCall&) { return list_accessors(); }}});
+  add({.pattern = "tidy", .summary = "Clears away what ended tokens have left."},
+      {{kUpdate, [this](const BackendCall&) -> Result<Response> {
+          token_ended_();
+          return Response{.status = 202,
+                          .warnings = {"Tidy operation successfully started. Any information from "
+                                       "the operation will be printed to the server's log."}};
+        }}});
+  add({.pattern = "roles", .summary = "Lists the token roles."},
+      {{kList, [this](const BackendCall&) { return list_roles(); }}});
+  add({.pattern = "roles/{name}", .summary = "A token role.", .fields = token_role_fields()},
+      {{kRead, to(&TokenBackend::read_role)},
+       {kUpdate, to(&TokenBackend::write_role)},
+       {kDelete, to(&TokenBackend::delete_role)}});
+  return BackendRoutes(std::move(routes));
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,168 @@
+#include "broker/token/token_service.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "broker/lease/ttl.h"
+#include "broker/token/cidr.h"
+
+namespace curfew::broker {
+namespace {
+
+constexpr std::size_t kTokenCharacters = 26;  // 154 bits
+constexpr std::size_t kAccessorCharacters = 24;
+constexpr const char* kTokenPrefix = "cfs.";  // lets scanners for leaked secrets recognise one
+
+Error bad_token() {
+  return {Errc::kUnauthenticated, "permission denied"};
+}
+
+Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
+                   const TokenMountTtl& mount, WallTime now) {
+  return calculate_ttl({.requested = requested,
+                        .period = token.period,
+                        .role_ttl = role_ttl,
+                        .mount_ttl = mount.default_ttl,
+                        .mount_max = mount.max_ttl,
+                        .explicit_max = token.explicit_max_ttl,
+                        .issued_at = token.created_at},
+                       now);
+}
+
+}  // namespace
+
+std::vector<std::string> normalise_policies(std::vector<std::string> policies, bool add_default) {
+  for (std::string& policy : policies) {
+    std::transform(policy.begin(), policy.end(), policy.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  }
+  // Root needs no company.
+  if (std::find(policies.begin(), policies.end(), "root") != policies.end()) return {"root"};
+  if (add_default) policies.emplace_back("default");
+  std::sort(policies.begin(), policies.end());
+  policies.erase(std::unique(policies.begin(), policies.end()), policies.end());
+  return policies;
+}
+
+Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
+                         WallTime now, Random& random, Secret& made) {
+  made = wanted.empty() ? Secret(kTokenPrefix + random_base62(random, kTokenCharacters)) : wanted;
+  Token token;
+  ASSIGN_OR_RETURN(token.id, token_row_id(barrier, made));
+  token.accessor = random_base62(random, kAccessorCharacters);
+  token.path = "auth/token/root";
+  token.display_name = "root";
+  token.policies = {"root"};
+  token.created_at = now;
+  token.renewable = false;
+  token.orphan = true;
+  return insert_token(writer, barrier, token, now);
+}
+
+TokenService::TokenService(TokenStore& store, const Clock& clock, Random& random)
+    : store_(store), clock_(clock), random_(random) {}
+
+Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& mount) {
+  CreatedToken out;
+  out.secret = spec.id.empty() ? Secret(kTokenPrefix + random_base62(random_, kTokenCharacters))
+                               : std::move(spec.id);
+  const WallTime now = clock_.wall();
+  Token& token = out.token;
+  ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
+  token.accessor = random_base62(random_, kAccessorCharacters);
+  token.orphan = spec.parent.empty();
+  token.parent = std::move(spec.parent);
+  token.path = std::move(spec.path);
+  token.display_name = std::move(spec.display_name);
+  token.role = std::move(spec.role);
+  token.entity_id = std::move(spec.entity_id);
+  token.policies = std::move(spec.policies);
+  token.meta = std::move(spec.meta);
+  token.bound_cidrs = std::move(spec.bound_cidrs);
+  token.created_at = now;
+  token.explicit_max_ttl = spec.explicit_max_ttl;
+  token.period = spec.period;
+  token.num_uses = spec.num_uses;
+  token.renewable = spec.renewable;
+
+  const bool unlimited = token.is_root() && spec.ttl == Millis{0} && spec.period == Millis{0} &&
+                         spec.explicit_max_ttl == Millis{0};
+  if (unlimited) {
+    token.renewable = false;
+  } else {
+    ASSIGN_OR_RETURN(const Ttl ttl, ttl_of(token, spec.ttl, Millis{0}, mount, now));
+    token.creation_ttl = ttl.ttl;
+    token.expires_at = ttl.expires_at;
+    out.warnings = ttl.warnings;
+  }
+  RETURN_IF_ERROR(store_.insert(token, now));
+  return out;
+}
+
+bool TokenService::is_alive(const Token& token) const {
+  return !token.expires_at || *token.expires_at > clock_.wall();
+}
+
+Result<std::optional<Token>> TokenService::find(const Secret& secret) const {
+  ASSIGN_OR_RETURN(const std::string id, store_.id_of(secret));
+  ASSIGN_OR_RETURN(auto token, store_.get(id));
+  if (token && !is_alive(*token)) token.reset();
+  return token;
+}
+
+Result<std::optional<Token>> TokenService::find_by_accessor(const std::string& accessor) const {
+  ASSIGN_OR_RETURN(auto token, store_.get_by_accessor(accessor));
+  if (token && !is_alive(*token)) token.reset();
+  return token;
+}
+
+Result<std::optional<WallTime>> TokenService::end_of(const std::string& id) const {
+  ASSIGN_OR_RETURN(const auto token, store_.get(id));
+  if (!token || !is_alive(*token)) return bad_token();
+  return token->expires_at;
+}
+
+Result<Token> TokenService::authenticate(const Secret& secret,
+                                         const std::string& remote_address) const {
+  if (secret.empty()) return bad_token();
+  ASSIGN_OR_RETURN(auto token, find(secret));
+  if (!token || token->num_uses < 0) return bad_token();
+  if (!token->bound_cidrs.empty() && !in_any_cidr(remote_address, token->bound_cidrs))
+    return bad_token();
+  return std::move(*token);
+}
+
+Result<Token> TokenService::use(const Token& token) {
+  if (token.num_uses == 0) return token;
+  return store_.change(token.id, [](Token& stored) -> Status {
+    if (stored.num_uses < 0) return bad_token();
+    stored.num_uses = stored.num_uses == 1 ? -1 : stored.num_uses - 1;
+    return ok();
+  });
+}
+
+Result<TokenService::Renewed> TokenService::renew(const Token& token, Millis increment,
+                                                  const TokenMountTtl& mount) {
+  if (!token.renewable || !token.expires_at)
+    return Error{Errc::kInvalidArgument, "lease is not renewable"};
+  const WallTime now = clock_.wall();
+  ASSIGN_OR_RETURN(const Ttl ttl, ttl_of(token, increment, token.creation_ttl, mount, now));
+  ASSIGN_OR_RETURN(Token renewed, store_.change(token.id, [&](Token& stored) -> Status {
+    // A revocation that came in between wins.
+    if (stored.expires_at && *stored.expires_at <= now) return bad_token();
+    stored.expires_at = ttl.expires_at;
+    stored.last_renewal = now;
+    return ok();
+  }));
+  return Renewed{std::move(renewed), ttl.warnings};
+}
+
+Status TokenService::revoke_tree(const Token& token) {
+  return store_.end_tree(token.id, clock_.wall());
+}
+
+Status TokenService::revoke_orphan(const Token& token) {
+  return store_.end_alone(token.id, clock_.wall());
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "broker/token/token.h"
+#include "broker/token/token_store.h"
+
+namespace curfew::broker {
+
+// The time-to-lives of the mount auth/token/, as tuned; 0: the system's.
+struct TokenMountTtl {
+  Millis default_ttl{0};
+  Millis max_ttl{0};
+};
+
+// What is asked for when a token is made. Already checked against what the caller may ask.
+struct TokenSpec {
+  Secret id;  // empty: a random one
+  std::string path = "auth/token/create";
+  std::string display_name = "token";
+  std::string role;
+  std::string parent;  // row id; empty: an orphan
+  std::string entity_id;
+  std::vector<std::string> policies;
+  std::map<std::string, std::string> meta;
+  std::vector<std::string> bound_cidrs;
+  Millis ttl{0};
+  Millis explicit_max_ttl{0};
+  Millis period{0};
+  std::int64_t num_uses = 0;
+  bool renewable = true;
+};
+
+struct CreatedToken {
+  Secret secret;
+  Token token;
+  std::vector<std::string> warnings;
+};
+
+// Makes, believes, renews and ends tokens. Thread-safe.
+class TokenService {
+ public:
+  TokenService(TokenStore& store, const Clock& clock, Random& random);
+
+  Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount);
+
+  // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where `remote_address` is not
+  // within its bound CIDRs.
+  Result<Token> authenticate(const Secret& secret, const std::string& remote_address) const;
+
+  // Counts one use of a token that has a limited number. The token returned has num_uses -1 if this was the last
+  // one: end it after the request. kUnauthenticated: none were left.
+  Result<Token> use(const Token& token);
+
+  // kInvalidArgument: not renewable, or past its maximum.
+  struct Renewed {
+    Token token;
+    std::vector<std::string> warnings;
+  };
+  Result<Renewed> renew(const Token& token, Millis increment, const TokenMountTtl& mount);
+
+  // Ends the token and all below it; absent is success.
+  Status revoke_tree(const Token& token);
+  Status revoke_orphan(const Token& token);
+
+  // Live tokens only. nullopt: none.
+  Result<std::optional<Token>> find(const Secret& secret) const;
+  Result<std::optional<Token>> find_by_accessor(const std::string& accessor) const;
+  Result<std::vector<std::string>> accessors() const { return store_.accessors(); }
+
+  // When the token of a row id ends; nullopt: never. kUnauthenticated: it has ended or does not exist.
+  Result<std::optional<WallTime>> end_of(const std::string& id) const;
+
+ private:
+  bool is_alive(const Token& token) const;
+
+  TokenStore& store_;
+  const Clock& clock_;
+  Random& random_;
+};
+
+// Puts a root token that does not expire into a store that is being initialized: `wanted`, or a random one, which
+// `made` then holds.
+Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
+                         WallTime now, Random& random, Secret& made);
+
+// Lower case, sorted, without repeats; "default" added unless told otherwise or the token is root.
+std::vector<std::string> normalise_policies(std::vector<std::string> policies, bool add_default);
+
+}  // namespace curfew::broker
