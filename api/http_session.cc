@@ -23,7 +23,7 @@ namespace asio = boost::asio;
 constexpr std::size_t kBufferBytes = 8 * 1024;
 constexpr std::size_t kJoinedBodyBytesMax = 16 * 1024;  // sent in one piece with the headers
 constexpr std::size_t kUnconfirmedMax = 32;
-constexpr Millis kSettleRound{10};
+constexpr Millis kWaitRound{10};
 constexpr int kTlsHandshakeByte = 0x16;
 
 HttpResponse overloaded(const char* message) {
@@ -157,6 +157,7 @@ void HttpSession::advance() {
     return refuse(refusal->status, refusal->message.c_str());
   if (!account_body()) {
     ++host_.overloads;
+    host_.body_bytes -= std::exchange(body_accounted_, 0);
     HttpResponse response =
         overloaded("the server holds as many request bodies as it may: retry later");
     response.close = true;
@@ -173,8 +174,10 @@ void HttpSession::advance() {
 // Whether the body so far fits beside those of all other requests.
 bool HttpSession::account_body() {
   const std::size_t more = parser_->body_bytes() - body_accounted_;
+  if (more == 0) return true;
+  const std::size_t before = host_.body_bytes.fetch_add(more);
   body_accounted_ += more;
-  return host_.body_bytes.fetch_add(more) + more <= host_.options.body_bytes_total_max;
+  return before + more <= host_.options.body_bytes_total_max;
 }
 
 void HttpSession::write_continue() {
@@ -286,6 +289,25 @@ void HttpSession::on_written(const ErrorCode& error) {
 // Closing at once would throw away, at the client, an answer that it has not read yet if it is
 // still sending. So: say that nothing more comes, and wait a little for it to hang up.
 void HttpSession::linger() {
+  parser_.reset();  // and the body that it may hold
+  wait_rounds_left_ = static_cast<int>(host_.options.linger_timeout / kWaitRound);
+  phase_ = Phase::kFlushing;
+  flush();
+}
+
+// A client that hangs up without reading TLS's farewell resets the connection, and with it the
+// acknowledgement of the answer that it did read: so that one comes first.
+void HttpSession::flush() {
+  if (!tls_ || unconfirmed_.empty()) return hang_up();
+  if (all_acknowledged()) {
+    unconfirmed_.clear();
+    return hang_up();
+  }
+  if (wait_rounds_left_-- <= 0 || is_broken(socket_.native_handle())) return end();
+  arm(kWaitRound);
+}
+
+void HttpSession::hang_up() {
   phase_ = Phase::kLingering;
   arm(host_.options.linger_timeout);
   const auto shut = [this] {
@@ -313,7 +335,7 @@ void HttpSession::drain() {
 void HttpSession::end() {
   if (unconfirmed_.empty()) return close();
   phase_ = Phase::kSettling;
-  settle_rounds_left_ = static_cast<int>(host_.options.settle_timeout / kSettleRound);
+  wait_rounds_left_ = static_cast<int>(host_.options.settle_timeout / kWaitRound);
   settle();
 }
 
@@ -324,12 +346,12 @@ void HttpSession::settle() {
     unconfirmed_.clear();
     return close();
   }
-  if (settle_rounds_left_-- <= 0 || is_broken(socket_.native_handle())) {
+  if (wait_rounds_left_-- <= 0 || is_broken(socket_.native_handle())) {
     report_unconfirmed();
     reset_on_close();
     return close();
   }
-  arm(kSettleRound);
+  arm(kWaitRound);
 }
 
 // What is still in the kernel's hands was reported as undelivered: it must not arrive later.
@@ -392,6 +414,7 @@ void HttpSession::on_timeout() {
       socket_.shutdown(Tcp::socket::shutdown_both, ignored);
       socket_.cancel(ignored);
       return;
+    case Phase::kFlushing: return flush();
     case Phase::kLingering: return end();
     case Phase::kSettling: return settle();
     case Phase::kHandling:

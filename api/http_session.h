@@ -68,6 +68,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     kReading,
     kHandling,
     kWriting,
+    kFlushing,
     kLingering,
     kSettling,
     kDead
@@ -88,6 +89,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void on_written(const ErrorCode& error);
 
   void linger();
+  void flush();
+  void hang_up();
   void drain();
   void end();
   void settle();
@@ -128,7 +131,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool close_after_ = false;
   // Answers whose last bytes may still be on their way, oldest first.
   std::deque<std::function<void()>> unconfirmed_;
-  int settle_rounds_left_ = 0;
+  int wait_rounds_left_ = 0;
 };
 
 }  // namespace curfew::api

@@ -135,6 +135,23 @@ TEST_F(HttpTlsTest, ATlsClientThatHangsUpBeforeItsAnswerIsUndelivered) {
   EXPECT_EQ(undelivered_, 1);
 }
 
+TEST_F(HttpTlsTest, AClientThatReadsItsAnswerAndIgnoresTheFarewellHasGotIt) {
+  handler_ = [this](const HttpRequest& request) {
+    HttpResponse response = echo(request);
+    response.undelivered = [this] { ++undelivered_; };
+    return response;
+  };
+  start();
+  for (int i = 0; i < 30; ++i) {
+    RawClient client(port());
+    ASSERT_TRUE(client.start_tls());
+    for (int k = 0; k < 20; ++k) ASSERT_EQ(client.exchange(get("/v1/a")).status, 200);
+    ASSERT_EQ(client.exchange(get("/v1/a", "Connection: close\r\n")).status, 200);
+  }
+  EXPECT_TRUE(eventually([&] { return server_->stats().connections == 0; }));
+  EXPECT_EQ(undelivered_, 0);
+}
+
 TEST_F(HttpTlsTest, ReloadServesTheNewCertificateToNewConnections) {
   start();
   RawClient before(port());
