@@ -32,12 +32,15 @@ struct Item;
 
 // A value with the place where it begins. Plain data; copies are deep.
 struct Value {
+  Value() = default;
+  explicit Value(Kind of_kind, Position where = {});
+
   Kind kind = Kind::kObject;
-  Position at = {};
-  std::string text = {};         // kText: the characters, escapes resolved; kNumber: as written
-  bool boolean = false;          // kBool
-  std::vector<Value> list = {};  // kList
-  std::vector<Item> items = {};  // kObject, in the order of the text; a key may come repeatedly
+  Position at;
+  std::string text;         // kText: the characters, escapes resolved; kNumber: as written
+  bool boolean = false;     // kBool
+  std::vector<Value> list;  // kList
+  std::vector<Item> items;  // kObject, in the order of the text; a key may come repeatedly
 };
 
 struct Key {

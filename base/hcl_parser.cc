@@ -185,6 +185,8 @@ Json number_to_json(std::string_view text) {
 
 }  // namespace
 
+Value::Value(Kind of_kind, Position where) : kind(of_kind), at(where) {}
+
 std::string to_string(Position at) {
   return fmt::format("line {}, column {}", at.line, at.column);
 }
