@@ -128,7 +128,7 @@ Status DatabaseFile::check(Log& log) {
     if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0)
       return system_error("cannot create the database " + path_,
                           "The user that runs the server must be able to write to its directory");
-    RETURN_IF_ERROR(sync_folder());
+    if (!is_temporary()) RETURN_IF_ERROR(sync_folder());
   }
   if (!S_ISREG(info.st_mode))
     return Error{Errc::kPreconditionFailed,

@@ -16,7 +16,7 @@ namespace {
 // Damage is looked for at start-up when that costs a few milliseconds; in larger files it is found
 // when a damaged page is read.
 constexpr std::uint64_t kQuickCheckBytesMax = 4 * 1024 * 1024;
-constexpr Millis kGateWaitMax{250};
+constexpr Millis kGateWaitMax{100};
 
 // The connections that read. Thread-safe.
 class ReaderPool {
@@ -28,7 +28,8 @@ class ReaderPool {
   // nullptr: none came free in time.
   std::unique_ptr<SqliteConnection> acquire() {
     std::unique_lock lock(mutex_);
-    // A gate that nobody opens again, because no write follows, must not keep readers out.
+    // The writer opens the gate when it has used the moment of quiet. If that does not come, or no
+    // write does, readers go on all the same.
     if (!changed_.wait_for(lock, kGateWaitMax, [&] { return !gate_closed_; })) gate_closed_ = false;
     if (!changed_.wait_for(lock, wait_max_, [&] { return !idle_.empty(); })) return nullptr;
     std::unique_ptr<SqliteConnection> connection = std::move(idle_.back());
@@ -58,6 +59,11 @@ class ReaderPool {
     gate_closed_ = false;
     changed_.notify_all();
   }
+  bool is_gate_closed() const {
+    const std::scoped_lock lock(mutex_);
+    return gate_closed_;
+  }
+  // Nobody reads, and nobody will before the gate opens.
   bool is_quiet() const {
     const std::scoped_lock lock(mutex_);
     return gate_closed_ && in_use_ == 0;
@@ -115,8 +121,8 @@ class SqliteSession final : public CommitSession {
   Log& log_;
   std::int64_t failed_commits_ = 0;
   int checkpointed_at_pages_ = 0;
-  int retry_at_pages_ = 0;   // after a checkpoint that could not empty the log
-  int batches_at_gate_ = 0;  // since the gate was closed; 0: it is open
+  int retry_at_pages_ = 0;        // after a checkpoint that could not empty the log
+  bool waits_for_quiet_ = false;  // the gate was closed
 };
 
 // When the flush of a commit fails, all of it may stand in the log already, and a process that dies
@@ -139,15 +145,15 @@ void SqliteSession::overwrite_failed_commit() {
 
 void SqliteSession::tidy() {
   const int pages = connection_->wal_pages();
-  if (batches_at_gate_ > 0) {
+  if (waits_for_quiet_) {
     const bool quiet = readers_.is_quiet();
-    if (!quiet && ++batches_at_gate_ < 100) return;
+    if (!quiet && readers_.is_gate_closed()) return;
     if (quiet) {
       if (auto emptied = connection_->checkpoint(true); !emptied)
         log_.warn("database log could not be emptied", {{"detail", emptied.error().detail}});
     }
     readers_.open_gate();
-    batches_at_gate_ = 0;
+    waits_for_quiet_ = false;
     retry_at_pages_ = connection_->wal_pages() + options_.wal_pages_max / 4;
     return;
   }
@@ -161,7 +167,7 @@ void SqliteSession::tidy() {
   // for ever.
   if (pages >= options_.wal_pages_max && pages >= retry_at_pages_) {
     readers_.close_gate();
-    batches_at_gate_ = 1;
+    waits_for_quiet_ = true;
   }
 }
 

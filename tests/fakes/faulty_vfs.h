@@ -8,7 +8,8 @@
 namespace curfew::fakes {
 
 // SQLite's file layer over the system's, which fails when the test says so: a full disk, a flush
-// that does not succeed. Open the database with its name(). Thread-safe.
+// that does not succeed. Flushes that succeed do nothing, which is all that a test of dying
+// processes needs and much faster. Open the database with its name(). Thread-safe.
 class FaultyVfs {
  public:
   FaultyVfs();
