@@ -147,7 +147,9 @@ Result<ApiReply> ApiClient::send(const ApiRequest& request) {
     error.message = "Error " + request.doing + ": " + error.message;
     return error;
   }
-  const bool accepted = std::ranges::find(request.accept, response->status) != request.accept.end();
+  const bool accepted =
+      std::ranges::find(request.accept, response->status) != request.accept.end() ||
+      (request.none_ok && response->status == 404 && errors_of(*response).empty());
   if (!accepted && (response->status < 200 || response->status > 299)) {
     return refusal(request, http, *response);
   }

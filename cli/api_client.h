@@ -21,6 +21,7 @@ struct ApiRequest {
   std::optional<Json> body = std::nullopt;  // Json(nullptr) is sent as "null"
   std::string doing;                        // "reading secret/app": how an error begins
   std::vector<int> accept = {};             // statuses that the caller handles, beside 2xx
+  bool none_ok = false;  // a 404 without a reason is an answer too (see ApiReply::is_miss)
   std::string content_type = "application/json";
   std::optional<Secret> token = std::nullopt;    // instead of the settings'; empty: none is sent
   bool in_root_namespace = false;                // whatever the settings' namespace

@@ -45,13 +45,11 @@ Result<int> show_keys(Call& call, const ApiReply& reply, const std::string& path
     return missing_error("No value found at " + path);
   }
   const Json& data = reply.data();
-  const Json keys = data.is_object() ? data.value("keys", Json::array()) : Json::array();
+  const Json& keys = member_list(data, "keys");
   if (call.print.is_table() && keys.empty()) return missing_error("No entries found at " + path);
   call.print.warnings(reply.body);
   std::vector<Row> rows = {{"Keys"}};
-  if (keys.is_array()) {
-    for (const Json& key : keys) rows.push_back({value_text(key)});
-  }
+  for (const Json& key : keys) rows.push_back({value_text(key)});
   return call.print.rows(rows, OrderedJson(keys));
 }
 

@@ -8,10 +8,6 @@ namespace curfew::cli {
 
 namespace {
 
-std::string text_at(const Json& object, const char* name) {
-  return value_text(object.value(name, Json("")));
-}
-
 Result<int> enable(Call& call) {
   const std::string type = trim_path(call.word(0));
   const std::string path = trim_path(call.arguments.text("path", type));
@@ -55,10 +51,11 @@ Result<int> list(Call& call) {
   if (data.is_object()) {
     for (const auto& [path, device] : data.items()) {
       if (!device.is_object()) continue;
-      Row row = {path, text_at(device, "type"), text_at(device, "description")};
+      Row row = {path, value_text(member(device, "type")),
+                 value_text(member(device, "description"))};
       if (detailed) {
-        row.push_back(device.value("local", Json(false)) == true ? "local" : "replicated");
-        row.push_back(text_at(device, "options"));
+        row.push_back(member(device, "local") == true ? "local" : "replicated");
+        row.push_back(value_text(member(device, "options")));
       }
       rows.push_back(std::move(row));
     }

@@ -17,7 +17,7 @@ Result<int> status(Call& call) {
                                                             .token = Secret(),
                                                             .in_root_namespace = true}));
     RETURN_IF_ERROR(show_seal_status(call, reply.body));
-    const bool open = reply.body.is_object() && reply.body.value("sealed", Json(true)) == false;
+    const bool open = member(reply.body, "sealed") == false;
     return open ? kExitOk : kExitServer;
   };
   Result<int> code = look();
@@ -45,7 +45,7 @@ Result<int> read(Call& call) {
                                                           .path = path,
                                                           .query = std::move(query),
                                                           .doing = "reading " + path,
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   if (reply.is_miss()) return missing_error("No value found at " + path);
   return call.print.answer(reply);
 }
@@ -70,8 +70,7 @@ Result<int> write(Call& call) {
                                     .secret_members = {"password", "token", "secret_id", "jwt"}}));
   if (reply.body.is_null()) return call.print.success("Success! Data written to: " + path);
   if (call.print.is_table() && call.print.field().empty() && reply.data().is_null() &&
-      reply.body.value("auth", Json()).is_null() &&
-      reply.body.value("wrap_info", Json()).is_null()) {
+      member(reply.body, "auth").is_null() && member(reply.body, "wrap_info").is_null()) {
     call.print.warnings(reply.body);
     return call.print.success("Success! Data written to: " + path);
   }
@@ -96,7 +95,7 @@ Result<int> list(Call& call) {
                                                           .path = path,
                                                           .query = {{"list", "true"}},
                                                           .doing = "listing " + path,
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   return show_keys(call, reply, path);
 }
 
@@ -106,14 +105,13 @@ Result<int> unwrap(Call& call) {
                      .doing = "unwrapping",
                      .secret_members = {"token"}};
   if (call.word_count() == 1) {
-    std::string token = call.word(0);
-    if (token == "-") {
-      ASSIGN_OR_RETURN(token, read_all(call.around.in, "standard input"));
-      token = trim_path(token);
+    Secret token(call.word(0));
+    if (call.word(0) == "-") {
+      ASSIGN_OR_RETURN(token, read_secret(call.around.in));
     }
-    request.body = Json{{"token", token}};
+    request.body = Json{{"token", token.reveal()}};
     // Only the wrapping token is needed; it may be all that the caller has.
-    if (call.api().settings().token.empty()) request.token = Secret(token);
+    if (call.api().settings().token.empty()) request.token = std::move(token);
   }
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
   return call.print.answer(reply);
@@ -126,8 +124,7 @@ Result<int> path_help(Call& call) {
                                                           .query = {{"help", "1"}},
                                                           .doing = "asking for help on " + path}));
   return call.print.either(OrderedJson(reply.body), [&](std::ostream& out) {
-    const Json help = reply.body.is_object() ? reply.body.value("help", Json("")) : Json("");
-    out << printable(value_text(help)) << "\n";
+    out << printable(member_text(reply.body, "help")) << "\n";
   });
 }
 

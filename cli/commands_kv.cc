@@ -8,10 +8,6 @@ namespace curfew::cli {
 
 namespace {
 
-Json member(const Json& object, const char* name) {
-  return object.is_object() ? object.value(name, Json()) : Json();
-}
-
 Flag cas_flag() {
   return {{"cas"},
           FlagKind::kInteger,
@@ -57,7 +53,7 @@ Result<int> get(Call& call) {
   }
   const std::string api_path = path.api("data");
   ApiRequest request{
-      .method = "GET", .path = api_path, .doing = "reading " + api_path, .accept = {404}};
+      .method = "GET", .path = api_path, .doing = "reading " + api_path, .none_ok = true};
   if (version && *version > 0) request.query = {{"version", std::to_string(*version)}};
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
   if (reply.is_miss()) return missing_error("No value found at " + api_path);
@@ -102,7 +98,7 @@ Result<int> patch_by_writing(Call& call, const std::string& api_path, const Json
   ASSIGN_OR_RETURN(const ApiReply now, call.api().send({.method = "GET",
                                                         .path = api_path,
                                                         .doing = "reading " + api_path,
-                                                        .accept = {404},
+                                                        .none_ok = true,
                                                         .preliminary = true}));
   Json data = member(now.data(), "data");
   if (now.is_miss() || !data.is_object()) {
@@ -134,7 +130,7 @@ Result<int> patch(Call& call) {
                      .path = api_path,
                      .body = std::move(body),
                      .doing = "writing data to " + api_path,
-                     .accept = {404},
+                     .none_ok = true,
                      .content_type = "application/merge-patch+json"};
   if (method.empty()) request.accept.push_back(405);
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
@@ -152,7 +148,7 @@ Result<int> list(Call& call) {
                                                           .path = api_path,
                                                           .query = {{"list", "true"}},
                                                           .doing = "listing " + api_path,
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   return show_keys(call, reply, api_path);
 }
 
@@ -199,7 +195,7 @@ Result<int> rollback(Call& call) {
                             .path = api_path,
                             .query = std::move(query),
                             .doing = "reading " + api_path,
-                            .accept = {404},
+                            .none_ok = true,
                             .preliminary = true});
   };
   ASSIGN_OR_RETURN(const ApiReply now, look({}));

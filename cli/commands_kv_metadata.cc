@@ -17,18 +17,19 @@ Result<int> get(Call& call) {
   ASSIGN_OR_RETURN(
       const ApiReply reply,
       call.api().send(
-          {.method = "GET", .path = api_path, .doing = "reading " + api_path, .accept = {404}}));
+          {.method = "GET", .path = api_path, .doing = "reading " + api_path, .none_ok = true}));
   if (reply.is_miss()) return missing_error("No value found at " + api_path);
   if (!call.print.is_table() || !call.print.field().empty()) return call.print.answer(reply);
   call.print.warnings(reply.body);
   Json data = reply.data();
-  const Json versions = data.is_object() ? data.value("versions", Json::object()) : Json::object();
+  const Json versions = member(data, "versions");
   if (data.is_object()) data.erase("versions");
   call.around.out << "== Metadata Path ==\n"
                   << printable(api_path) << "\n\n"
                   << section_text("Metadata", data);
   std::vector<std::pair<std::int64_t, Json>> ordered;
   for (const auto& [number, version] : versions.items()) {
+    if (!versions.is_object()) break;
     ordered.emplace_back(std::strtoll(number.c_str(), nullptr, 10), version);
   }
   std::ranges::sort(ordered, {}, [](const auto& entry) { return entry.first; });

@@ -22,7 +22,7 @@ Result<int> list(Call& call) {
                                                           .path = path,
                                                           .query = {{"list", "true"}},
                                                           .doing = "listing leases",
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   if (reply.is_miss()) {
     return missing_error(prefix.empty() ? "There are no leases"
                                         : "There are no leases below " + prefix);
@@ -37,7 +37,7 @@ Result<int> show(Call& call) {
                                     .path = "sys/leases/receipt",
                                     .body = Json{{"lease_id", call.word(0)}},
                                     .doing = "reading the receipt of " + call.word(0),
-                                    .accept = {404}}));
+                                    .none_ok = true}));
   if (reply.is_miss()) {
     return missing_error("There is no receipt for the lease " + call.word(0) +
                          ".\nA lease gets one when its access is proven gone; `curfew lease lookup "

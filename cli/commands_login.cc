@@ -17,25 +17,21 @@ Result<Secret> given_token(Call& call) {
   std::string word = call.word(0);
   if (word.starts_with("token=")) word.erase(0, 6);
   if (word != "-") return Secret(std::move(word));
-  ASSIGN_OR_RETURN(const std::string text, read_all(call.around.in, "standard input"));
-  return Secret(trim_path(text));
+  return read_secret(call.around.in);
 }
 
 // What a call made with the token says of it, in the form of a login's answer.
 Json auth_from_lookup(const Json& data, const Secret& token) {
-  const auto at = [&](const char* name) {
-    return data.is_object() ? data.value(name, Json()) : Json();
-  };
   return {{"client_token", token.reveal()},
-          {"accessor", at("accessor")},
-          {"policies", at("policies")},
-          {"token_policies", at("policies")},
-          {"identity_policies", at("identity_policies")},
-          {"metadata", at("meta")},
-          {"lease_duration", at("ttl")},
-          {"renewable", data.is_object() ? data.value("renewable", Json(false)) : Json(false)},
-          {"entity_id", at("entity_id")},
-          {"token_type", at("type")}};
+          {"accessor", member(data, "accessor")},
+          {"policies", member(data, "policies")},
+          {"token_policies", member(data, "policies")},
+          {"identity_policies", member(data, "identity_policies")},
+          {"metadata", member(data, "meta")},
+          {"lease_duration", member(data, "ttl")},
+          {"renewable", member(data, "renewable") == true},
+          {"entity_id", member(data, "entity_id")},
+          {"token_type", member(data, "type")}};
 }
 
 Result<ApiReply> login_with_token(Call& call) {
@@ -45,10 +41,9 @@ Result<ApiReply> login_with_token(Call& call) {
   ASSIGN_OR_RETURN(ApiReply reply, call.api().send({.method = "GET",
                                                     .path = "auth/token/lookup-self",
                                                     .doing = "authenticating"}));
-  reply.body =
-      Json{{"request_id", reply.body.is_object() ? reply.body.value("request_id", "") : ""},
-           {"auth", auth_from_lookup(reply.data(), token)},
-           {"data", nullptr}};
+  reply.body = Json{{"request_id", member(reply.body, "request_id")},
+                    {"auth", auth_from_lookup(reply.data(), token)},
+                    {"data", nullptr}};
   return reply;
 }
 
@@ -93,14 +88,14 @@ Result<int> login(Call& call) {
   const std::string method = call.arguments.text("method", "token");
   ASSIGN_OR_RETURN(const ApiReply reply,
                    method == "token" ? login_with_token(call) : login_with_method(call, method));
-  if (reply.body.is_object() && reply.body.value("wrap_info", Json()).is_object()) {
+  if (member(reply.body, "wrap_info").is_object()) {
     return call.print.answer(reply);
   }
-  const Json auth = reply.body.is_object() ? reply.body.value("auth", Json()) : Json();
-  if (!auth.is_object() || !auth.value("client_token", Json()).is_string()) {
+  const Json& auth = member(reply.body, "auth");
+  if (member_text(auth, "client_token").empty()) {
     return Error{Errc::kRefused, "Error authenticating: the server's answer holds no token"};
   }
-  const Secret token(auth["client_token"].get<std::string>());
+  const Secret token(member_text(auth, "client_token"));
   const bool token_only = call.arguments.on("token-only");
   const bool store = !call.arguments.on("no-store") && !token_only;
   if (store) RETURN_IF_ERROR(keep(call, token));

@@ -12,17 +12,13 @@ namespace {
 
 constexpr std::int64_t kSharesMax = 255;
 
-Json at(const Json& object, const char* name) {
-  return object.is_object() ? object.value(name, Json()) : Json();
-}
-
 Result<int> init_status(Call& call) {
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "GET",
                                                           .path = "sys/init",
                                                           .doing = "asking whether it has keys",
                                                           .token = Secret(),
                                                           .in_root_namespace = true}));
-  const bool initialized = at(reply.body, "initialized") == true;
+  const bool initialized = member(reply.body, "initialized") == true;
   RETURN_IF_ERROR(
       call.print.either(OrderedJson{{"Initialized", initialized}}, [&](std::ostream& out) {
         out << (initialized ? "Curfew is initialized\n" : "Curfew is not initialized\n");
@@ -39,7 +35,7 @@ void print_keys(std::ostream& out, const char* title, const Json& keys) {
 
 OrderedJson init_document(const Json& body, std::int64_t shares, std::int64_t threshold) {
   const auto list = [&](const char* name) {
-    const Json keys = at(body, name);
+    const Json keys = member(body, name);
     return OrderedJson(keys.is_array() ? keys : Json::array());
   };
   const auto recovery = list("recovery_keys_base64");
@@ -51,7 +47,7 @@ OrderedJson init_document(const Json& body, std::int64_t shares, std::int64_t th
           {"recovery_keys_hex", list("recovery_keys")},
           {"recovery_keys_shares", recovery.empty() ? 0 : shares},
           {"recovery_keys_threshold", recovery.empty() ? 0 : threshold},
-          {"root_token", OrderedJson(at(body, "root_token"))}};
+          {"root_token", OrderedJson(member(body, "root_token"))}};
 }
 
 Result<int> init(Call& call) {
@@ -78,9 +74,10 @@ Result<int> init(Call& call) {
                                     .token = Secret(),
                                     .in_root_namespace = true}));
   return call.print.either(init_document(reply.body, shares, threshold), [&](std::ostream& out) {
-    print_keys(out, "Unseal Key", at(reply.body, "keys_base64"));
-    print_keys(out, "Recovery Key", at(reply.body, "recovery_keys_base64"));
-    out << "\nInitial Root Token: " << printable(value_text(at(reply.body, "root_token"))) << "\n\n"
+    print_keys(out, "Unseal Key", member(reply.body, "keys_base64"));
+    print_keys(out, "Recovery Key", member(reply.body, "recovery_keys_base64"));
+    out << "\nInitial Root Token: " << printable(value_text(member(reply.body, "root_token")))
+        << "\n\n"
         << "The key is in " << shares << " share" << (shares == 1 ? "" : "s") << ", of which "
         << threshold << (threshold == 1 ? " opens" : " together open")
         << " the seal. They are shown this once and kept nowhere:\ngive them to different people "
@@ -132,9 +129,9 @@ Result<int> show_key_status(Call& call, const std::string& first_line) {
   const Json& data = reply.data();
   if (call.print.is_table()) call.around.out << first_line;
   const std::vector<Row> rows = {{"Key", "Value"},
-                                 {"Key Term", value_text(at(data, "term"))},
-                                 {"Install Time", value_text(at(data, "install_time"))},
-                                 {"Encryption Count", value_text(at(data, "encryptions"))}};
+                                 {"Key Term", value_text(member(data, "term"))},
+                                 {"Install Time", value_text(member(data, "install_time"))},
+                                 {"Encryption Count", value_text(member(data, "encryptions"))}};
   return call.print.rows(rows, OrderedJson(data));
 }
 

@@ -23,9 +23,9 @@ Result<int> list(Call& call) {
                                                           .path = "sys/policies/acl",
                                                           .query = {{"list", "true"}},
                                                           .doing = "listing policies",
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   const Json& data = reply.data();
-  const Json names = data.is_object() ? data.value("keys", Json::array()) : Json::array();
+  const Json& names = member_list(data, "keys");
   return call.print.either(OrderedJson(names), [&](std::ostream& out) {
     for (const Json& name : names) out << printable(value_text(name)) << "\n";
   });
@@ -36,12 +36,12 @@ Result<int> read(Call& call) {
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "GET",
                                                           .path = "sys/policies/acl/" + name,
                                                           .doing = "reading the policy " + name,
-                                                          .accept = {404}}));
+                                                          .none_ok = true}));
   if (reply.is_miss()) return missing_error("No policy named: " + name);
   const Json& data = reply.data();
-  const Json text = data.is_object() ? data.value("policy", Json("")) : Json("");
+  const std::string text = member_text(data, "policy");
   return call.print.either(OrderedJson{{"policy", text}}, [&](std::ostream& out) {
-    const std::string shown = printable(value_text(text));
+    const std::string shown = printable(text);
     out << shown << (shown.ends_with('\n') ? "" : "\n");
   });
 }

@@ -132,8 +132,8 @@ Result<int> capabilities(Call& call) {
   }
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
   const Json& data = reply.data();
-  Json found = data.is_object() ? data.value("capabilities", Json()) : Json();
-  if (!found.is_array() && data.is_object()) found = data.value(path, Json());
+  const bool by_path = !member(data, "capabilities").is_array();
+  const Json& found = member(data, by_path ? path : "capabilities");
   if (!found.is_array()) {
     return Error{Errc::kRefused, "Error asking for capabilities: the answer has none for " + path};
   }

@@ -152,6 +152,10 @@ Error to_error(const Failure& failure) {
               "the client certificate cannot be used: " + failure.detail +
                   ".\nLook at CURFEW_CLIENT_CERT, CURFEW_CLIENT_KEY, -client-cert, -client-key."};
     case CURLE_OPERATION_TIMEDOUT:
+      if (!failure.sent && failure.url.starts_with("https://") &&
+          failure.detail.find("SSL") != std::string::npos) {
+        return tls_error(failure);
+      }
       if (!failure.sent) {
         return {Errc::kUnavailable,
                 "no connection to " + failure.url + " in time (" + failure.detail +

@@ -68,6 +68,16 @@ Result<std::string> read_source(const std::string& path, std::istream& in) {
   return path == "-" ? read_all(in, "standard input") : read_file(path);
 }
 
+Result<Secret> read_secret(std::istream& in) {
+  ASSIGN_OR_RETURN(std::string text, read_all(in, "standard input"));
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t first = std::min(text.find_first_not_of(kBlanks), text.size());
+  const std::size_t end = text.find_last_not_of(kBlanks) + 1;
+  Secret secret(text.substr(first, end > first ? end - first : 0));
+  zero(text);
+  return secret;
+}
+
 Result<Json> parse_key_values(std::span<const std::string> words, std::istream& in) {
   Json object = Json::object();
   bool read_input = false;

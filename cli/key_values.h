@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace curfew::cli {
 
@@ -20,6 +21,9 @@ Result<std::string> read_all(std::istream& in, std::string_view name);
 Result<std::string> read_file(const std::string& path);
 // "-" is standard input.
 Result<std::string> read_source(const std::string& path, std::istream& in);
+
+// The rest of `in` without the blanks and line breaks at its ends: a token or a key.
+Result<Secret> read_secret(std::istream& in);
 
 // KEY=VALUE words as a JSON object of texts. VALUE "@file" is the file's contents, "-" standard
 // input, "\@…" a text that begins with @. A key that comes twice has a list. A word "-" is a JSON

@@ -45,7 +45,7 @@ Result<KvPath> find_kv_path(Call& call) {
   const Json& data = reply.data();
   if (reply.status == 404 || !data.is_object()) return path;
   path.versioned = is_version_2(data);
-  const std::string mount = trim_path(data.value("path", ""));
+  const std::string mount = trim_path(member_text(data, "path"));
   if (!mount_given.empty()) {
     if (!mount.empty()) path.mount = mount;
     return path;

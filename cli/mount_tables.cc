@@ -20,28 +20,24 @@ constexpr std::array kListSettings = {
     ListSetting{"allowed-response-headers", "allowed_response_headers"},
 };
 
-Json at(const Json& object, const char* name) {
-  return object.is_object() ? object.value(name, Json()) : Json();
-}
-
 std::string ttl_text(const Json& config, const char* name) {
-  const Json ttl = at(config, name);
+  const Json ttl = member(config, name);
   return ttl.is_null() || ttl == 0 ? "system" : duration_text(ttl);
 }
 
 Row detailed_row(const std::string& path, const Json& mount) {
-  const Json config = at(mount, "config");
-  const bool local = at(mount, "local") == true;
+  const Json config = member(mount, "config");
+  const bool local = member(mount, "local") == true;
   return {path,
-          value_text(at(mount, "type")),
-          value_text(at(mount, "accessor")),
+          value_text(member(mount, "type")),
+          value_text(member(mount, "accessor")),
           ttl_text(config, "default_lease_ttl"),
           ttl_text(config, "max_lease_ttl"),
           local ? "local" : "replicated",
-          value_text(at(mount, "seal_wrap")),
-          at(mount, "options").is_null() ? "map[]" : value_text(at(mount, "options")),
-          value_text(at(mount, "description")),
-          value_text(at(mount, "uuid"))};
+          value_text(member(mount, "seal_wrap")),
+          member(mount, "options").is_null() ? "map[]" : value_text(member(mount, "options")),
+          value_text(member(mount, "description")),
+          value_text(member(mount, "uuid"))};
 }
 
 }  // namespace
@@ -132,8 +128,9 @@ Result<int> show_mounts(Call& call, const ApiReply& reply, const std::string& ty
       if (detailed) {
         rows.push_back(detailed_row(path, mount));
       } else {
-        rows.push_back({path, value_text(at(mount, "type")), value_text(at(mount, "accessor")),
-                        value_text(at(mount, "description"))});
+        rows.push_back({path, value_text(member(mount, "type")),
+                        value_text(member(mount, "accessor")),
+                        value_text(member(mount, "description"))});
       }
     }
   }

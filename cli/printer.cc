@@ -6,13 +6,6 @@ namespace curfew::cli {
 
 namespace {
 
-const Json& member(const Json& object, const char* name) {
-  static const Json nothing = nullptr;
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(name);
-  return found == object.end() ? nothing : *found;
-}
-
 bool is_set(const Json& value) {
   return !value.is_null() && !(value.is_string() && value.get_ref<const std::string&>().empty());
 }

@@ -102,6 +102,7 @@ Result<Format> format_for(const Arguments& arguments, const Surroundings& around
 
 Result<int> run_with_server(const Command& command, Call call) {
   ASSIGN_OR_RETURN(Settings settings, load_settings(call.arguments, call.around));
+  settings.http.user_agent = "curfew/" + call.table.version;
   ApiClient api(std::move(settings), call.around);
   call.api_or_null = &api;
   Result<int> code = command.run(call);

@@ -5,13 +5,12 @@ namespace curfew::cli {
 namespace {
 
 std::string text_at(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found == object.end() ? "" : value_text(*found);
+  const Json& found = member(object, name);
+  return found.is_null() ? "" : value_text(found);
 }
 
 bool is_true(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
+  return member(object, name) == true;
 }
 
 std::vector<Row> status_rows(const Json& status) {
@@ -27,7 +26,7 @@ std::vector<Row> status_rows(const Json& status) {
   }
   const auto add_if_set = [&](const char* title, const char* name) {
     const std::string text = text_at(status, name);
-    if (!text.empty() && text != "<nil>") rows.push_back({title, text});
+    if (!text.empty()) rows.push_back({title, text});
   };
   rows.push_back({"Version", text_at(status, "version")});
   add_if_set("Build Date", "build_date");

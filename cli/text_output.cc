@@ -77,6 +77,24 @@ void append_pretty(const Json& value, std::size_t indent, std::string& out) {
 
 }  // namespace
 
+const Json& member(const Json& object, std::string_view name) {
+  static const Json nothing = nullptr;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(name);
+  return found == object.end() ? nothing : *found;
+}
+
+std::string member_text(const Json& object, std::string_view name) {
+  const Json& found = member(object, name);
+  return found.is_string() ? found.get<std::string>() : std::string();
+}
+
+const Json& member_list(const Json& object, std::string_view name) {
+  static const Json empty = Json::array();
+  const Json& found = member(object, name);
+  return found.is_array() ? found : empty;
+}
+
 std::string value_text(const Json& value) {
   if (!value.is_structured()) return scalar_text(value);
   std::string text = value.is_object() ? "map[" : "[";

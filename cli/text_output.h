@@ -16,6 +16,14 @@ using OrderedJson = nlohmann::ordered_json;
 // One line of a table.
 using Row = std::vector<std::string>;
 
+// Readers of answers that may hold anything. The member, or null if `object` is not an object or
+// has no such member; valid as long as `object`.
+const Json& member(const Json& object, std::string_view name);
+// The member's text, "" if it is not a string.
+std::string member_text(const Json& object, std::string_view name);
+// The member if it is an array, else an empty one.
+const Json& member_list(const Json& object, std::string_view name);
+
 // A value as Vault's command line shows it: strings bare, null as <nil>, lists as [a b], objects
 // as map[k:v].
 std::string value_text(const Json& value);

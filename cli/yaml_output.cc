@@ -17,8 +17,8 @@ bool is_plain(const std::string& text) {
   if (!simple) return false;
   std::string lower = text;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  constexpr std::string_view kReserved[] = {"true", "false", "yes", "no",  "on",  "off", "null",
-                                            "y",    "n",     "nan", "inf", "nil", "none"};
+  constexpr std::string_view kReserved[] = {"true", "false", "yes", "no",  "on", "off",
+                                            "null", "y",     "n",   "nan", "inf"};
   return std::ranges::find(kReserved, lower) == std::end(kReserved);
 }
 
