@@ -15,6 +15,8 @@ namespace {
 namespace http = boost::beast::http;
 using ErrorCode = boost::beast::error_code;
 
+constexpr std::size_t kLastChunkBytes = 5;
+
 // Beast's string_body reserves as much as the client announces; this one believes what has come.
 struct ArrivedBody {
   using value_type = std::string;
@@ -100,6 +102,9 @@ std::size_t HttpParser::feed(std::string_view bytes) {
     self.parser.eager(self.header_kept);
     ErrorCode error;
     const std::string_view rest = bytes.substr(used);
+    // What is left of a chunked message is never shorter than "0\r\n\r\n"; Beast relies on being
+    // offered as much once it has seen the last chunk begin.
+    if (self.header_kept && self.parser.chunked() && rest.size() < kLastChunkBytes) break;
     const std::size_t taken =
         self.parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
     used += taken;

@@ -36,6 +36,14 @@ TEST(HttpParserTest, TheResultDoesNotDependOnHowTheBytesArrive) {
   }
 }
 
+TEST(HttpParserTest, AnEmptyChunkedBodyByteByByte) {
+  const std::string_view text = "PUT /v1/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  HttpParser parser({});
+  EXPECT_EQ(feed(parser, text, 1), text.size());
+  ASSERT_TRUE(parser.done());
+  EXPECT_EQ(parser.take().body, "");
+}
+
 TEST(HttpParserTest, TellsWhereItStands) {
   HttpParser parser({});
   EXPECT_FALSE(parser.started());
@@ -68,7 +76,7 @@ TEST(HttpParserTest, RefusalsCarryTheirStatus) {
   };
   EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 0);
   EXPECT_EQ(status_of("POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\n"), 413);
-  EXPECT_EQ(status_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nB\r\n"), 413);
+  EXPECT_EQ(status_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nB\r\nabc"), 413);
   EXPECT_EQ(status_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\n"),
             400);
   EXPECT_EQ(status_of("GET /" + std::string(300, 'a')), 431);
