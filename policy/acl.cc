@@ -49,12 +49,12 @@ Reason check_parameters(const Permissions& permissions, const Json* parameters,
   for (auto it = parameters->begin(); it != parameters->end(); ++it) {
     subject = it.key();
     if (all_denied) return Reason::kParameterDenied;
-    if (const ParameterRule* rule = permissions.denied.find(subject);
-        rule != nullptr && value_is_denied(it.value(), rule->values))
-      return rule->values.empty() ? Reason::kParameterDenied : Reason::kParameterValueDenied;
-    const ParameterRule* rule = permissions.allowed.find(subject);
-    if (rule == nullptr && !all_allowed) return Reason::kParameterNotAllowed;
-    if (rule != nullptr && !value_is_listed(it.value(), rule->values))
+    if (const auto* denied = permissions.denied.find(subject);
+        denied != nullptr && value_is_denied(it.value(), *denied))
+      return denied->empty() ? Reason::kParameterDenied : Reason::kParameterValueDenied;
+    const auto* allowed = permissions.allowed.find(subject);
+    if (allowed == nullptr && !all_allowed) return Reason::kParameterNotAllowed;
+    if (allowed != nullptr && !value_is_listed(it.value(), *allowed))
       return Reason::kParameterValueNotAllowed;
   }
   subject = {};

@@ -12,18 +12,6 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-// Compares a name that is in lower case with one in any case.
-int compare(std::string_view lowered, std::string_view any) {
-  const std::size_t common = std::min(lowered.size(), any.size());
-  for (std::size_t i = 0; i < common; ++i) {
-    const auto a = static_cast<unsigned char>(lowered[i]);
-    const auto b = static_cast<unsigned char>(lower(any[i]));
-    if (a != b) return a < b ? -1 : 1;
-  }
-  if (lowered.size() == any.size()) return 0;
-  return lowered.size() < any.size() ? -1 : 1;
-}
-
 bool text_fits(std::string_view pattern, std::string_view text) {
   const bool open_start = pattern.starts_with('*');
   const bool open_end = pattern.size() > 1 && pattern.ends_with('*');
@@ -71,43 +59,32 @@ bool fits_loosely(const Json& listed, const Json& value) {
   return listed_text && value_text && text_fits(*listed_text, *value_text);
 }
 
-// Where the rule of that name is, or belongs.
-template <class Rules>
-auto position(Rules& rules, std::string_view name) {
-  return std::lower_bound(rules.begin(), rules.end(), name,
-                          [](const ParameterRule& rule, std::string_view wanted) {
-                            return compare(rule.name, wanted) < 0;
-                          });
-}
-
 }  // namespace
 
-bool ParameterRules::add(std::string_view name, std::vector<Json> values) {
-  const auto it = position(rules_, name);
-  if (it != rules_.end() && compare(it->name, name) == 0) return false;
-  std::string lowered(name);
-  std::transform(lowered.begin(), lowered.end(), lowered.begin(), lower);
-  rules_.insert(it, ParameterRule{std::move(lowered), std::move(values)});
-  return true;
+bool NameLess::operator()(std::string_view a, std::string_view b) const {
+  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    return static_cast<unsigned char>(lower(x)) < static_cast<unsigned char>(lower(y));
+  });
 }
 
-const ParameterRule* ParameterRules::find(std::string_view name) const {
-  const auto it = position(rules_, name);
-  return it != rules_.end() && compare(it->name, name) == 0 ? &*it : nullptr;
+bool ParameterRules::add(std::string_view name, Values values) {
+  return rules_.try_emplace(std::string(name), std::move(values)).second;
+}
+
+const ParameterRules::Values* ParameterRules::find(std::string_view name) const {
+  const auto it = rules_.find(name);
+  return it == rules_.end() ? nullptr : &it->second;
 }
 
 void ParameterRules::merge(const ParameterRules& other) {
-  for (const ParameterRule& theirs : other.rules_) {
-    const auto ours = position(rules_, theirs.name);
-    if (ours == rules_.end() || ours->name != theirs.name) {
-      rules_.insert(ours, theirs);
-    } else if (ours->values.empty() || theirs.values.empty()) {
-      ours->values.clear();
-    } else {
-      for (const Json& value : theirs.values)
-        if (std::find(ours->values.begin(), ours->values.end(), value) == ours->values.end())
-          ours->values.push_back(value);
-    }
+  for (const auto& [name, theirs] : other.rules_) {
+    const auto [it, is_new] = rules_.try_emplace(name, theirs);
+    Values& ours = it->second;
+    if (is_new || ours.empty()) continue;
+    if (theirs.empty())
+      ours.clear();
+    else
+      ours.insert(ours.end(), theirs.begin(), theirs.end());
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,37 +9,37 @@
 
 namespace curfew::policy {
 
-// A parameter that a rule speaks of.
-struct ParameterRule {
-  std::string name;               // in lower case; "*": every parameter
-  std::vector<Json> values = {};  // empty: whatever the value
-  bool operator==(const ParameterRule&) const = default;
+// Orders names without regard to the case of ASCII letters.
+struct NameLess {
+  using is_transparent = void;
+  bool operator()(std::string_view a, std::string_view b) const;
 };
 
-// The parameters that a rule allows, or those that it denies, by name. Names are compared without
-// regard to the case of ASCII letters. Looking things up allocates nothing.
+// The parameters that a rule allows, or those that it denies, and which of their values: none
+// listed is any value. The name "*" is every parameter. Looking things up allocates nothing.
 class ParameterRules {
  public:
+  using Values = std::vector<Json>;
+
   bool empty() const { return rules_.empty(); }
   std::size_t size() const { return rules_.size(); }
 
-  // REQUIRES: no rule of that name, in any case, yet. False, without effect, if there is one.
-  bool add(std::string_view name, std::vector<Json> values);
+  // False, without effect, if there is a rule of that name, in any case.
+  bool add(std::string_view name, Values values);
 
   // nullptr: there is none. Not looked at: the rule for every parameter.
-  const ParameterRule* find(std::string_view name) const;
-  // The rule named "*".
-  bool has_all() const { return find("*") != nullptr; }
+  const Values* find(std::string_view name) const;
+  // Is there one for every parameter?
+  bool has_all() const { return rules_.contains(std::string_view("*")); }
 
   // Takes over the rules of another policy for the same path: the values of a parameter that both
-  // name are joined, and "whatever the value" in one of them covers the other's values.
+  // name are joined, and "any value" in one of them covers the other's values.
   void merge(const ParameterRules& other);
 
-  const std::vector<ParameterRule>& rules() const { return rules_; }
   bool operator==(const ParameterRules&) const = default;
 
  private:
-  std::vector<ParameterRule> rules_;  // sorted by name
+  std::map<std::string, Values, NameLess> rules_;
 };
 
 // Does an object have the parameter? By its name as a policy writes it, or by that in lower case:

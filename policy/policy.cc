@@ -13,12 +13,6 @@ T lesser(T a, T b) {
   return std::min(a, b);
 }
 
-template <class T>
-void add_missing(std::vector<T>& to, const std::vector<T>& from) {
-  for (const T& one : from)
-    if (std::find(to.begin(), to.end(), one) == to.end()) to.push_back(one);
-}
-
 }  // namespace
 
 bool ControlGroup::controls(Capability capability) const {
@@ -36,8 +30,8 @@ void Permissions::merge(const Permissions& other) {
   capabilities.add(other.capabilities);
   allowed.merge(other.allowed);
   denied.merge(other.denied);
-  add_missing(required, other.required);
-  add_missing(mfa_methods, other.mfa_methods);
+  required.insert(other.required.begin(), other.required.end());
+  mfa_methods.insert(other.mfa_methods.begin(), other.mfa_methods.end());
   min_wrapping_ttl = lesser(min_wrapping_ttl, other.min_wrapping_ttl);
   max_wrapping_ttl = lesser(max_wrapping_ttl, other.max_wrapping_ttl);
   pagination_limit = lesser(pagination_limit, other.pagination_limit);
@@ -48,7 +42,10 @@ void Permissions::merge(const Permissions& other) {
     return;
   }
   control_group->ttl = lesser(control_group->ttl, other.control_group->ttl);
-  add_missing(control_group->factors, other.control_group->factors);
+  std::vector<ControlGroupFactor>& factors = control_group->factors;
+  for (const ControlGroupFactor& factor : other.control_group->factors)
+    if (std::find(factors.begin(), factors.end(), factor) == factors.end())
+      factors.push_back(factor);
 }
 
 bool Policy::is_templated() const {

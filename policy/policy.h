@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,11 +44,11 @@ struct Permissions {
   CapabilitySet capabilities = {};
   ParameterRules allowed = {};  // empty: any parameter
   ParameterRules denied = {};
-  std::vector<std::string> required = {};  // parameters, as written
-  Millis min_wrapping_ttl{0};              // 0: none
-  Millis max_wrapping_ttl{0};              // 0: none
+  std::set<std::string> required = {};  // parameters, as written
+  Millis min_wrapping_ttl{0};           // 0: none
+  Millis max_wrapping_ttl{0};           // 0: none
   std::optional<ControlGroup> control_group = {};
-  std::vector<std::string> mfa_methods = {};
+  std::set<std::string> mfa_methods = {};
   std::int64_t pagination_limit = 0;  // entries of a list; 0: none
   std::string list_filter = {};       // list_scan_response_keys_filter_path
 

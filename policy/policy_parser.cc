@@ -71,21 +71,20 @@ Result<ParameterRules> parse_parameters(hcl::Section& section, std::string_view 
   ParameterRules out;
   ASSIGN_OR_RETURN(const auto block, section.block(name));
   if (!block) return out;
-  hcl::Section parameters(*block->body, fmt::format("{}: {}", what, name));
   for (const hcl::Item& item : block->body->items) {
-    const std::string& parameter = item.keys[0].text;
-    ASSIGN_OR_RETURN(const hcl::Value* value, parameters.value(parameter));
-    if (value->kind != hcl::Kind::kList)
-      return parameters.error(parameter,
-                              fmt::format("\"{}\": expected a list of values ([] is any "
-                                          "value), got {}",
-                                          parameter.substr(0, 64), hcl::kind_name(value->kind)));
-    std::vector<Json> values;
-    for (const hcl::Value& element : value->list) values.push_back(hcl::to_json(element));
-    if (!out.add(parameter, std::move(values)))
-      return parameters.error(parameter,
-                              fmt::format("\"{}\" is set twice: upper and lower case are the same",
-                                          parameter.substr(0, 64)));
+    const hcl::Key& key = item.keys[0];
+    const auto refused = [&](std::string_view message) {
+      return Error{Errc::kInvalidArgument,
+                   fmt::format("{}: {}: {}: \"{}\": {}", what, hcl::to_string(key.at), name,
+                               std::string_view(key.text).substr(0, 64), message)};
+    };
+    if (item.keys.size() > 1 || item.value.kind != hcl::Kind::kList)
+      return refused(fmt::format("expected a list of values ([] is any value), got {}",
+                                 hcl::kind_name(item.value.kind)));
+    ParameterRules::Values values;
+    for (const hcl::Value& element : item.value.list) values.push_back(hcl::to_json(element));
+    if (!out.add(key.text, std::move(values)))
+      return refused("is set twice (upper and lower case are the same)");
   }
   return out;
 }
@@ -105,10 +104,10 @@ Result<Permissions> parse_permissions(hcl::Section& section, const std::string& 
   ASSIGN_OR_RETURN(out.allowed, parse_parameters(section, "allowed_parameters", what));
   ASSIGN_OR_RETURN(out.denied, parse_parameters(section, "denied_parameters", what));
   ASSIGN_OR_RETURN(auto required, section.text_list("required_parameters"));
-  if (required) out.required = std::move(*required);
+  if (required) out.required.insert(required->begin(), required->end());
   RETURN_IF_ERROR(parse_wrapping_ttls(section, out));
   ASSIGN_OR_RETURN(auto mfa_methods, section.text_list("mfa_methods"));
-  if (mfa_methods) out.mfa_methods = std::move(*mfa_methods);
+  if (mfa_methods) out.mfa_methods.insert(mfa_methods->begin(), mfa_methods->end());
   ASSIGN_OR_RETURN(out.pagination_limit, section.integer_or("pagination_limit", 0));
   if (out.pagination_limit < 0)
     return section.error("pagination_limit", "pagination_limit: expected 0 or more");

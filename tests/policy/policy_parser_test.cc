@@ -52,13 +52,13 @@ TEST(PolicyParser, ReadsEveryKey) {
   const Permissions& permissions = stanza.permissions;
   EXPECT_EQ(permissions.capabilities.names().size(), 8u);
   ASSERT_EQ(permissions.allowed.size(), 2u);
-  EXPECT_EQ(permissions.allowed.find("a")->values, (std::vector<Json>{1, "b*", true}));
+  EXPECT_EQ(*permissions.allowed.find("a"), (std::vector<Json>{1, "b*", true}));
   EXPECT_TRUE(permissions.allowed.has_all());
-  EXPECT_TRUE(permissions.denied.find("C")->values.empty());
-  EXPECT_EQ(permissions.required, std::vector<std::string>{"d"});
+  EXPECT_TRUE(permissions.denied.find("C")->empty());
+  EXPECT_EQ(permissions.required, std::set<std::string>{"d"});
   EXPECT_EQ(permissions.min_wrapping_ttl, Millis{60'000});
   EXPECT_EQ(permissions.max_wrapping_ttl, Millis{90'000});
-  EXPECT_EQ(permissions.mfa_methods, std::vector<std::string>{"totp"});
+  EXPECT_EQ(permissions.mfa_methods, std::set<std::string>{"totp"});
   EXPECT_EQ(permissions.pagination_limit, 100);
   EXPECT_EQ(permissions.list_filter, "x");
   EXPECT_EQ(permissions.control_group->ttl, Millis{4 * 3600'000});
@@ -79,7 +79,7 @@ TEST(PolicyParser, HclJsonAndBase64MeanTheSame) {
     const auto policy = policy_of(text);
     ASSERT_EQ(policy->stanzas.size(), 2u) << text;
     EXPECT_EQ(policy->stanzas[0].written_path, "a/*");
-    EXPECT_EQ(policy->stanzas[0].permissions.allowed.find("x")->values, std::vector<Json>{"y"});
+    EXPECT_EQ(*policy->stanzas[0].permissions.allowed.find("x"), std::vector<Json>{"y"});
     EXPECT_EQ(policy->stanzas[1].permissions.capabilities, CapabilitySet{Capability::kList});
   }
   EXPECT_EQ(policy_of(base64_encode(hcl))->text, hcl);
@@ -125,9 +125,12 @@ TEST(PolicyParser, WrongTypesAreErrors) {
             "column 28: capabilities: expected a list of strings, got a number"},
            {"allowed_parameters = [\"a\"]",
             "column 34: allowed_parameters: expected an object, got a string"},
-           {"allowed_parameters = { a = \"x\" }", "column 35: \"a\": expected a list of values"},
-           {"denied_parameters = { a = [], A = [] }", "column 42: \"A\" is set twice"},
-           {"denied_parameters = { a = [], a = [] }", "column 42: a is set twice"},
+           {"allowed_parameters = { a = \"x\" }",
+            "column 35: allowed_parameters: \"a\": expected a list of values"},
+           {"denied_parameters = { a = [], A = [] }",
+            "column 42: denied_parameters: \"A\": is set twice"},
+           {"denied_parameters = { a = [], a = [] }",
+            "column 42: denied_parameters: \"a\": is set twice"},
            {"required_parameters = \"a\"", "required_parameters: expected a list of strings"},
            {"min_wrapping_ttl = \"soon\"", "min_wrapping_ttl: expected a duration"},
            {"max_wrapping_ttl = -1", "max_wrapping_ttl: expected a duration"},
@@ -205,6 +208,16 @@ TEST(PolicyParser, SizeIsBounded) {
   EXPECT_TRUE(contains(parse_error("path \"" + std::string(kPathBytesMax + 1, 'a') + "\" {}"),
                        "more than 1024 bytes"));
   EXPECT_TRUE(parse_policy("p", "path \"" + std::string(kPathBytesMax, '+') + "\" {}"));
+  // Whatever is repeated within these bounds is read and merged in a moment.
+  std::string repeated;
+  for (int i = 0; i < 200; ++i) {
+    repeated += "path \"a\" { capabilities = [\"read\"] allowed_parameters = {";
+    for (int k = 0; k < 120; ++k) repeated += " p" + std::to_string(i * 120 + k) + "=[]";
+    repeated += " } required_parameters = [";
+    for (int k = 0; k < 120; ++k) repeated += "\"" + std::to_string(i * 120 + k) + "\",";
+    repeated += "] }\n";
+  }
+  EXPECT_EQ(granted(acl_of({repeated}), "a"), "read");
   std::string deep = "path \"x\" { allowed_parameters = { a = ";
   for (int i = 0; i < 100'000; ++i) deep += '[';
   const auto nested = parse_policy("p", deep);

@@ -1,0 +1,1 @@
+path "a" { capabilities = ["deny" ] } path "a/+/b" { } path "a/b*" { capabilities = ["list"] }
