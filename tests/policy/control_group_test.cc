@@ -116,7 +116,9 @@ TEST(ControlGroup, ParametersAreCheckedBeforePeopleAreAsked) {
 
 TEST(ControlGroup, AFactorControlsItsCapabilitiesOnly) {
   const Acl acl = acl_of({with_group(R"(
-    factor "writes" { controlled_capabilities = ["update"] identity { group_names = ["a"] approvals = 1 } })")});
+    factor "writes" {
+      controlled_capabilities = ["update"]
+      identity { group_names = ["a"] approvals = 1 } })")});
   EXPECT_TRUE(ask(acl, Operation::kRead, "a").allowed);
   EXPECT_TRUE(ask(acl, Operation::kUpdate, "a").needs_approval);
 }
@@ -125,7 +127,9 @@ TEST(ControlGroup, FactorsOfSeveralPoliciesAddUpWhateverTheOrder) {
   const std::string plain = R"(path "a" { capabilities = ["read", "update", "delete"] })";
   const std::string ops = with_group(std::string("ttl = \"2h\" ") + kOps);
   const std::string boss = with_group(R"(ttl = "1h"
-    factor "boss" { controlled_capabilities = ["read"] identity { group_ids = ["g"] approvals = 1 } })");
+    factor "boss" {
+      controlled_capabilities = ["read"]
+      identity { group_ids = ["g"] approvals = 1 } })");
   for (const auto& texts : std::vector<std::vector<std::string>>{
            {plain, ops, boss}, {ops, plain, boss}, {boss, ops, plain}, {boss, plain, ops, plain}}) {
     const Acl acl = acl_of(texts);

@@ -127,11 +127,11 @@ TEST(TemplatedPolicies, AGrantWithoutAValueIsDropped) {
 
 TEST(TemplatedPolicies, ADenialWithoutAValueDeniesAllThatItCouldMean) {
   for (const char* key : {"none", "slash", "star"}) {
-    const Acl acl = acl_of(
-        {"path \"a/{{identity.entity.metadata." + std::string(key) +
-             "}}/private*\" { capabilities = [\"deny\"] }",
-         R"(path "a/*" { capabilities = ["read", "list"] } path "a/b/private" { capabilities = ["read"] })"},
-        sample());
+    const Acl acl = acl_of({"path \"a/{{identity.entity.metadata." + std::string(key) +
+                                "}}/private*\" { capabilities = [\"deny\"] }",
+                            R"(path "a/*" { capabilities = ["read", "list"] }
+            path "a/b/private" { capabilities = ["read"] })"},
+                           sample());
     const Decision decision = ask(acl, Operation::kRead, "a/b/private");
     EXPECT_FALSE(decision.allowed);
     EXPECT_EQ(decision.reason, Reason::kUnfilledTemplate);

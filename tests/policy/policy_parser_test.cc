@@ -69,9 +69,11 @@ TEST(PolicyParser, HclJsonAndBase64MeanTheSame) {
       R"(path "a/*" { capabilities = ["read"] allowed_parameters = { x = ["y"] } }
                              path "b" { capabilities = ["list"] })";
   const std::string json = R"({"path": {"a/*": {"capabilities": ["read"],
-                               "allowed_parameters": {"x": ["y"]}}, "b": {"capabilities": ["list"]}}})";
+                               "allowed_parameters": {"x": ["y"]}},
+                               "b": {"capabilities": ["list"]}}})";
   const std::string json_list = R"({"path": [{"a/*": {"capabilities": ["read"],
-                               "allowed_parameters": [{"x": ["y"]}]}}, {"b": {"capabilities": ["list"]}}]})";
+                               "allowed_parameters": [{"x": ["y"]}]}},
+                               {"b": {"capabilities": ["list"]}}]})";
   std::string wrapped = base64_encode(hcl);
   wrapped.insert(wrapped.size() / 2, "\r\n");
   for (const std::string& text :

@@ -45,8 +45,8 @@ TEST(PolicyVectors, Parameters) {
 }
 
 TEST(PolicyVectors, WrappingTtl) {
-  const Acl acl = acl_of(
-      {R"(path "kv1/w" { capabilities = ["read"] min_wrapping_ttl = "10s" max_wrapping_ttl = 60 })"});
+  const Acl acl = acl_of({R"(path "kv1/w" { capabilities = ["read"]
+                         min_wrapping_ttl = "10s" max_wrapping_ttl = 60 })"});
   const Json cases = vectors("wrapping_ttl");
   ASSERT_EQ(cases.size(), 4u);
   for (const Json& one : cases) {
