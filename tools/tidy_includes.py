@@ -66,6 +66,9 @@ TEXT_SUFFIXES = {".h", ".cc", ".py", ".sh", ".md", ".txt", ".json", ".yml", ".ya
                  ".js", ".mjs", ".html", ".css", ".service", ".conf", ".cmake", ""}
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "__pycache__"}
 
+# Headers that the build writes.
+GENERATED = {"version.h"}
+
 LINE_COLUMNS_MAX = 100
 FUNCTION_LINES_MAX = 70
 FILE_LINES_USUAL = {".cc": 400, ".h": 300}
@@ -135,6 +138,8 @@ class Checker:
         self.violations.append(f"{name}:{line}: {message}")
 
     def check_quoted_include(self, name, line, included):
+        if included in GENERATED:
+            return
         folder = name.split("/")[0]
         target = included.split("/")[0]
         if "/" not in included or included.startswith("."):
