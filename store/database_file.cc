@@ -69,7 +69,6 @@ DatabaseFile::~DatabaseFile() {
 Status DatabaseFile::resolve(const std::string& path) {
   std::error_code error;
   fs::path whole = fs::absolute(path, error);
-  // A link that leads nowhere yet is followed too: its target is what will be created.
   if (!error) whole = fs::weakly_canonical(whole, error);
   if (error || !whole.has_filename())
     return Error{Errc::kUnavailable, "cannot use " + path + " as the database: " + error.message() +

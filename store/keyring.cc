@@ -1,7 +1,7 @@
 #include "store/keyring.h"
 
 #include <charconv>
-#include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -98,7 +98,7 @@ Status Keyring::insert(Writer& writer, std::int64_t version, std::int64_t create
 }
 
 Status Keyring::create(Writer& writer, const Secret& root_key) {
-  auto keys = std::make_unique<Keys>();
+  auto keys = std::make_shared<Keys>();
   keys->wrapping = make_root_key(random_);
   keys->hashing = make_root_key(random_);
   const std::int64_t now = to_unix_millis(clock_.wall());
@@ -124,7 +124,7 @@ Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
                    {Value{namespace_}}));
   if (rows.empty())
     return Error{Errc::kNotInitialized, "the server is not initialized; initialize it first"};
-  auto keys = std::make_unique<Keys>();
+  auto keys = std::make_shared<Keys>();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::int64_t version = rows[i].integer(0);
     const std::int64_t created_at = rows[i].integer(1);
@@ -160,51 +160,65 @@ Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
   return ok();
 }
 
-void Keyring::install(std::unique_ptr<Keys> keys, std::uint64_t recorded) {
-  const std::unique_lock lock(mutex_);
+void Keyring::install(std::shared_ptr<const Keys> keys, std::uint64_t recorded) {
+  const std::scoped_lock lock(mutex_);
   keys_ = std::move(keys);
   recorded_ = recorded;
   unrecorded_ = 0;
 }
 
+std::shared_ptr<const Keyring::Keys> Keyring::keys() const {
+  const std::scoped_lock lock(mutex_);
+  return keys_;
+}
+
+// The calls that have these keys take microseconds, and no further ones can get them.
+void Keyring::wait_until_unused(std::shared_ptr<const Keys> keys) {
+  while (keys.use_count() > 1) std::this_thread::yield();
+}
+
 void Keyring::lock() {
-  const std::unique_lock lock(mutex_);
-  keys_.reset();  // every Secret in it zeroes itself
+  std::shared_ptr<const Keys> keys;
+  {
+    const std::scoped_lock lock(mutex_);
+    keys.swap(keys_);
+  }
+  wait_until_unused(std::move(keys));  // every Secret in them zeroes itself at its end
 }
 
 bool Keyring::is_unlocked() const {
-  const std::shared_lock lock(mutex_);
-  return keys_ != nullptr;
+  return keys() != nullptr;
 }
 
 Status Keyring::rotate(Database& database) {
   DataKey added{make_root_key(random_), to_unix_millis(clock_.wall())};
   std::int64_t version = 0;
   RETURN_IF_ERROR(database.write([&](Writer& writer) -> Status {
-    // In the write, so that two rotations at once make two versions.
-    std::string sealed;
-    {
-      const std::shared_lock lock(mutex_);
-      if (keys_ == nullptr) return is_sealed();
-      version = keys_->data.rbegin()->first + 1;
-      if (version > kVersionMax)
-        return Error{Errc::kTooLarge, "the keyring has no further versions"};
-      ASSIGN_OR_RETURN(sealed,
-                       wrap(keys_->wrapping.reveal(), version, added.created_at, added.key));
-    }
+    const auto keys = this->keys();
+    if (keys == nullptr) return is_sealed();
+    // From the database, so that two rotations at once make two versions.
+    ASSIGN_OR_RETURN(const auto row,
+                     writer.query_one("SELECT max(version) FROM keyring WHERE namespace = $1",
+                                      {Value{namespace_}}));
+    version = row->integer_or_null(0).value_or(0) + 1;
+    if (version > kVersionMax) return Error{Errc::kTooLarge, "the keyring has no further versions"};
+    ASSIGN_OR_RETURN(std::string sealed,
+                     wrap(keys->wrapping.reveal(), version, added.created_at, added.key));
     return insert(writer, version, added.created_at, std::move(sealed));
   }));
-  const std::unique_lock lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   // Locked meanwhile: the next unlock() reads the new key from the database.
   if (keys_ == nullptr) return ok();
-  keys_->data.emplace(version, std::move(added));
+  auto extended = std::make_shared<Keys>(*keys_);
+  extended->data[version] = std::move(added);
+  keys_ = std::move(extended);
   recorded_ = 0;
   unrecorded_ = 0;
   return ok();
 }
 
 Result<KeyStatus> Keyring::key_status() const {
-  const std::shared_lock lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   if (keys_ == nullptr) return is_sealed();
   const auto& [version, key] = *keys_->data.rbegin();
   return KeyStatus{version, from_unix_millis(key.created_at), recorded_ + unrecorded_};
@@ -219,7 +233,7 @@ Status Keyring::record_usage(Database& database) {
   std::uint64_t total = 0;
   std::uint64_t added = 0;
   {
-    const std::shared_lock lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (keys_ == nullptr) return is_sealed();
     version = keys_->data.rbegin()->first;
     added = unrecorded_;
@@ -233,7 +247,7 @@ Status Keyring::record_usage(Database& database) {
                        {Value{usage_name(version)}, Value{Blob{std::to_string(total)}}}));
     return ok();
   }));
-  const std::unique_lock lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   if (keys_ == nullptr || keys_->data.rbegin()->first != version || recorded_ + added != total)
     return ok();
   recorded_ = total;
@@ -242,14 +256,14 @@ Status Keyring::record_usage(Database& database) {
 }
 
 bool Keyring::is_rotation_due() const {
-  const std::shared_lock lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   return keys_ != nullptr && recorded_ + unrecorded_ >= kRotateAtEncryptions;
 }
 
 Result<std::string> Keyring::seal(std::string_view context, std::string_view plaintext) const {
-  const std::shared_lock lock(mutex_);
-  if (keys_ == nullptr) return is_sealed();
-  const auto& [version, data] = *keys_->data.rbegin();
+  const auto keys = this->keys();
+  if (keys == nullptr) return is_sealed();
+  const auto& [version, data] = *keys->data.rbegin();
   std::string sealed = make_header(version);
   ASSIGN_OR_RETURN(const std::string body,
                    aead_seal(data.key.reveal(), random_, associated(sealed, context), plaintext));
@@ -259,11 +273,11 @@ Result<std::string> Keyring::seal(std::string_view context, std::string_view pla
 }
 
 Result<std::string> Keyring::open(std::string_view context, std::string_view sealed) const {
-  const std::shared_lock lock(mutex_);
-  if (keys_ == nullptr) return is_sealed();
+  const auto keys = this->keys();
+  if (keys == nullptr) return is_sealed();
   const std::int64_t version = version_in(sealed);
-  const auto found = keys_->data.find(version);
-  if (found == keys_->data.end())
+  const auto found = keys->data.find(version);
+  if (found == keys->data.end())
     return damaged(version <= 0 ? "a sealed value is of an unknown format"
                                 : "a value is sealed with data key " + std::to_string(version) +
                                       ", which the keyring does not have");
@@ -275,10 +289,10 @@ Result<std::string> Keyring::open(std::string_view context, std::string_view sea
 }
 
 Result<std::string> Keyring::keyed_hash(std::string_view purpose, std::string_view value) const {
-  const std::shared_lock lock(mutex_);
-  if (keys_ == nullptr) return is_sealed();
+  const auto keys = this->keys();
+  if (keys == nullptr) return is_sealed();
   // A key for each purpose, so that a hash made for one says nothing about another.
-  const Secret key(hmac_sha256(keys_->hashing.reveal(), row_context("keyed_hash", {purpose})));
+  const Secret key(hmac_sha256(keys->hashing.reveal(), row_context("keyed_hash", {purpose})));
   return hex_encode(hmac_sha256(key.reveal(), value));
 }
 

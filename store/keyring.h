@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <shared_mutex>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -51,7 +51,7 @@ class Keyring final : public Barrier {
   // does not open them, or rows were changed. When it fails the keyring is as before.
   Status unlock(const Reader& reader, const Secret& root_key);
 
-  // Zeroes the keys in memory. Waits for calls that are using them.
+  // Zeroes the keys in memory; when this returns nobody uses them any more.
   void lock();
   bool is_unlocked() const;
 
@@ -91,15 +91,19 @@ class Keyring final : public Barrier {
   Status insert(Writer& writer, std::int64_t version, std::int64_t created_at,
                 std::string sealed) const;
   std::string usage_name(std::int64_t version) const;
-  void install(std::unique_ptr<Keys> keys, std::uint64_t recorded);
+  void install(std::shared_ptr<const Keys> keys, std::uint64_t recorded);
+  std::shared_ptr<const Keys> keys() const;
+  static void wait_until_unused(std::shared_ptr<const Keys> keys);
 
   const std::string namespace_;
   Random& random_;
   const Clock& clock_;
 
-  mutable std::shared_mutex mutex_;  // protects keys_ and recorded_
-  std::unique_ptr<Keys> keys_;       // nullptr: locked
-  std::uint64_t recorded_ = 0;       // encryptions of the newest key that the database knows of
+  // Keys are shared with the calls that are using them, rather than used under the lock: a steady
+  // stream of calls must not be able to hold up lock().
+  mutable std::mutex mutex_;          // protects keys_ and recorded_
+  std::shared_ptr<const Keys> keys_;  // nullptr: locked
+  std::uint64_t recorded_ = 0;        // encryptions of the newest key that the database knows of
   mutable std::atomic<std::uint64_t> unrecorded_{0};  // and those since
 };
 

@@ -204,6 +204,8 @@ Status SqliteDatabase::read(const std::function<Status(const Reader&)>& reader) 
       outcome = reader(*connection);
     } catch (const std::exception& exception) {
       outcome = Error{Errc::kInternal, "the broker could not read its database", exception.what()};
+    } catch (...) {
+      outcome = Error{Errc::kInternal, "the broker could not read its database"};
     }
   }
   if (connection->in_transaction()) {

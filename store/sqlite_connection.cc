@@ -42,6 +42,15 @@ Value column_value(sqlite3_stmt* statement, int column) {
   }
 }
 
+// What values of a column are, by the type that the schema gives it.
+int declared_type(const char* declaration) {
+  const std::string_view name = declaration == nullptr ? "" : declaration;
+  if (name == "BIGINT") return SQLITE_INTEGER;
+  if (name == "TEXT") return SQLITE_TEXT;
+  if (name == "BLOB") return SQLITE_BLOB;
+  return 0;
+}
+
 int bind_value(sqlite3_stmt* statement, int index, const Value& value) {
   // SQLITE_STATIC: the parameters outlive the run of the statement, and bindings are cleared after.
   if (const auto* number = std::get_if<std::int64_t>(&value))
@@ -193,6 +202,8 @@ Result<SqliteConnection::Statement> SqliteConnection::prepare(std::string_view s
     statement.numbers.push_back(number - 1);
     statement.parameters = std::max(statement.parameters, number);
   }
+  for (int i = 0; i < sqlite3_column_count(handle); ++i)
+    statement.column_types.push_back(declared_type(sqlite3_column_decltype(handle, i)));
   return statement;
 }
 
@@ -243,12 +254,29 @@ Result<std::vector<Row>> SqliteConnection::run(std::string_view sql,
     if (rows.size() == options_.rows_max)
       return Error{Errc::kTooLarge, "the answer has too many rows; ask for a smaller part of it",
                    "more than " + std::to_string(options_.rows_max) + " rows: " + std::string(sql)};
-    const int columns = sqlite3_data_count(handle);
-    std::vector<Value> values;
-    values.reserve(static_cast<std::size_t>(columns));
-    for (int i = 0; i < columns; ++i) values.push_back(column_value(handle, i));
-    rows.emplace_back(std::move(values));
+    ASSIGN_OR_RETURN(Row row, current_row(*statement));
+    rows.push_back(std::move(row));
   }
+}
+
+Result<Row> SqliteConnection::current_row(const Statement& statement) const {
+  sqlite3_stmt* handle = statement.handle.get();
+  const int columns = sqlite3_data_count(handle);
+  std::vector<Value> values;
+  values.reserve(static_cast<std::size_t>(columns));
+  for (int i = 0; i < columns; ++i) {
+    // SQLite keeps any type in any column. We write only the declared one, so that another was put
+    // there by somebody else, and would not be what the program expects to get.
+    const int declared = statement.column_types[static_cast<std::size_t>(i)];
+    const int found = sqlite3_column_type(handle, i);
+    if (declared != 0 && found != declared && found != SQLITE_NULL)
+      return Error{Errc::kCorrupt,
+                   "stored data has the wrong type: the database was changed or damaged. The "
+                   "operator must restore a backup",
+                   std::string("column ") + sqlite3_column_name(handle, i)};
+    values.push_back(column_value(handle, i));
+  }
+  return Row(std::move(values));
 }
 
 Result<std::vector<Row>> SqliteConnection::query(std::string_view sql,

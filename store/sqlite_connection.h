@@ -76,6 +76,7 @@ class SqliteConnection final : public Writer {
     std::unique_ptr<sqlite3_stmt, Finalize> handle;
     std::vector<std::size_t> numbers;  // [i]: which parameter SQLite's (i+1)-th one is, from 0
     std::size_t parameters = 0;
+    std::vector<int> column_types;  // SQLite's code for what the schema declares; 0: an expression
   };
   struct Hash {
     using is_transparent = void;
@@ -92,6 +93,7 @@ class SqliteConnection final : public Writer {
   Result<Statement*> cached(std::string_view sql) const;
   Status bind(const Statement& statement, const std::vector<Value>& parameters) const;
   Result<std::vector<Row>> run(std::string_view sql, const std::vector<Value>& parameters) const;
+  Result<Row> current_row(const Statement& statement) const;
   Error explain(int code) const;
   Error failed(Error error) const;
 

@@ -94,6 +94,16 @@ TEST_F(KeyringTest, OldValuesOpenAfterRotationAndRestart) {
   }
 }
 
+TEST_F(KeyringTest, RotationsAtOnceMakeAVersionEach) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) threads.emplace_back([&] { EXPECT_TRUE(keyring_.rotate(db())); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(keyring_.key_status()->term, 9);
+  Keyring restarted("root", random_, clock_);
+  ASSERT_TRUE(unlock(restarted, root_key_));
+  EXPECT_EQ(restarted.open("here", keyring_.seal("here", "x").value()).value(), "x");
+}
+
 TEST_F(KeyringTest, FailedRotationChangesNothing) {
   fakes::FaultyDatabase faulty(db());
   faulty.fail_write(1);

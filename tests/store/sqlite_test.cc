@@ -204,6 +204,25 @@ TEST_F(SqliteTest, TriggersPlantedInTheFileDoNotRun) {
   EXPECT_EQ(count(), 1);
 }
 
+TEST_F(SqliteTest, ValueOfAnotherTypeThanDeclaredIsCorrupt) {
+  open();
+  for (const char* change :
+       {"INSERT INTO meta (name, value) VALUES (x'00', x'00')",
+        "INSERT INTO meta (name, value) VALUES ('a', 'text')",
+        "INSERT INTO meta (name, value) VALUES ('a', 7)",
+        "INSERT INTO keyring (namespace, version, created_at, sealed) VALUES ('n', 'x', 0, x'')",
+        "INSERT INTO keyring (namespace, version, created_at, sealed) VALUES ('n', 0, 1.5, x'')"}) {
+    const Status written = database_->write([&](Writer& writer) -> Status {
+      RETURN_IF_ERROR(writer.execute(change));
+      RETURN_IF_ERROR(writer.query("SELECT name, value FROM meta"));
+      RETURN_IF_ERROR(writer.query("SELECT version, created_at FROM keyring"));
+      return ok();
+    });
+    ASSERT_FALSE(written) << change;
+    EXPECT_EQ(written.error().code, Errc::kCorrupt) << change;
+  }
+}
+
 TEST_F(SqliteTest, LogStaysBoundedWhileReadsOverlapWithoutAGap) {
   const fakes::FaultyVfs vfs;  // for its speed
   open({.readers = 3, .checkpoint_pages = 50, .wal_pages_max = 400, .vfs = vfs.name()});
