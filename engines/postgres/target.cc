@@ -70,6 +70,10 @@ Status check_parameters(const Parameters& parameters) {
     if (it != parameters.end() && !it->second.empty())
       return bad(fmt::format("connection_url: \"{}\" is not taken; leave it out", keyword));
   }
+  const auto port = parameters.find("port");
+  if (port != parameters.end() &&
+      port->second.find_first_not_of("0123456789,") != std::string::npos)
+    return bad("connection_url: the port is a number");
   return ok();
 }
 

@@ -1,0 +1,177 @@
+#include "engines/postgres/cleaning.h"
+
+#include "tests/engines/postgres/postgres_fixture.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Cleaning : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    admin_.run("CREATE TABLE orders (id int); INSERT INTO orders SELECT generate_series(1, 100)");
+    admin_.run("GRANT ALL ON orders TO PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC");
+    if (std::string(GetParam()) == "superuser") {
+      world_.configure();
+    } else {
+      login_ = world_.database.login("CREATEROLE");
+      world_.configure_as(login_);
+    }
+    world_.role("dev", " GRANT CREATE ON DATABASE " + world_.database.name() + " TO \"{{name}}\";");
+    if (!login_.user.empty())
+      admin_.run("GRANT CREATE ON DATABASE " + world_.database.name() + " TO " + login_.user +
+                 " WITH GRANT OPTION");
+    leased_ = world_.issue("dev");
+  }
+
+  void as_leased(const std::string& sql) { world_.log_in(leased_).run(sql); }
+  Receipt revoke() {
+    auto receipt = engine_revoke();
+    if (!receipt) throw std::runtime_error(receipt.error().message);
+    EXPECT_FALSE(world_.role_exists(leased_.username));
+    return std::move(*receipt);
+  }
+  Result<Receipt> engine_revoke() {
+    return world_.engine->revoke(leased_.lease_id, leased_.handle, phases_, world_.in());
+  }
+  Json clean_note() const { return phases_.notes().at(Phase::kClean); }
+  std::string owner_of(const std::string& table) {
+    return admin_.value("SELECT relowner::regrole FROM pg_class WHERE oid = '" + table +
+                        "'::regclass");
+  }
+
+  PostgresWorld world_;
+  test::PgSession admin_ = world_.database.superuser();
+  test::TestDatabase::Login login_;
+  Leased leased_;
+  fakes::MemoryPhases phases_;
+};
+
+INSTANTIATE_TEST_SUITE_P(As, Cleaning, ::testing::Values("superuser", "createrole"),
+                         [](const auto& with) { return std::string(with.param); });
+
+// Fact 7: DROP OWNED alone would drop the table with its rows.
+TEST_P(Cleaning, data_is_kept_and_listed) {
+  as_leased(
+      "CREATE TABLE \"Übersicht 1\" (id serial PRIMARY KEY, t text); "
+      "INSERT INTO \"Übersicht 1\" (t) VALUES ('kept')");
+  const Receipt receipt = revoke();
+  EXPECT_EQ(admin_.value("SELECT t FROM \"Übersicht 1\""), "kept");
+  EXPECT_EQ(owner_of("\"Übersicht 1\""), kQuarantineRole);
+  EXPECT_THAT(clean_note()["quarantined"].get<std::vector<std::string>>(),
+              Contains("table public.\"Übersicht 1\""));
+  EXPECT_EQ(admin_.value("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'curfew_quarantine'"),
+            "f");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_auth_members WHERE roleid = "
+                         "'curfew_quarantine'::regrole"),
+            "0");
+}
+
+TEST_P(Cleaning, everything_that_holds_data_is_kept) {
+  as_leased(
+      "CREATE SCHEMA mine; CREATE TYPE mine.mood AS ENUM ('good', 'bad');"
+      "CREATE DOMAIN mine.small AS int CHECK (VALUE < 10);"
+      "CREATE TABLE mine.parts (m mine.mood, s mine.small) PARTITION BY LIST (m);"
+      "CREATE TABLE mine.good PARTITION OF mine.parts FOR VALUES IN ('good');"
+      "INSERT INTO mine.parts VALUES ('good', 7);"
+      "CREATE MATERIALIZED VIEW mine.sums AS SELECT count(*) FROM mine.parts;"
+      "CREATE SEQUENCE mine.counter; SELECT nextval('mine.counter');"
+      "SELECT lo_from_bytea(0, 'blob')");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT s FROM mine.parts"), "7");
+  EXPECT_EQ(admin_.value("SELECT count FROM mine.sums"), "1");
+  EXPECT_EQ(admin_.value("SELECT last_value FROM mine.counter"), "1");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = "
+                         "'curfew_quarantine'::regrole"),
+            "1");
+  for (const char* table : {"mine.parts", "mine.good", "mine.sums", "mine.counter"})
+    EXPECT_EQ(owner_of(table), kQuarantineRole) << table;
+}
+
+// Fact 5: a function must not live on with somebody else's rights.
+TEST_P(Cleaning, functions_and_views_are_dropped) {
+  as_leased(
+      "CREATE FUNCTION evil() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
+      "'SELECT count(*) FROM public.orders';"
+      "CREATE VIEW peep AS SELECT id FROM orders; GRANT SELECT ON peep TO PUBLIC;"
+      "CREATE TABLE t (i int); INSERT INTO t VALUES (1)");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_proc WHERE proname = 'evil'"), "0");
+  EXPECT_EQ(admin_.value("SELECT to_regclass('peep')"), "");
+  EXPECT_THAT(clean_note()["dropped"].dump(), HasSubstr("evil"));
+}
+
+TEST_P(Cleaning, code_on_kept_tables_does_not_survive) {
+  as_leased(
+      "CREATE TABLE t (i int); INSERT INTO t VALUES (1);"
+      "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+      "CREATE TRIGGER spy BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();"
+      "CREATE RULE also AS ON INSERT TO t DO ALSO SELECT 1;"
+      "ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+      "CREATE POLICY everybody ON t USING (true); GRANT SELECT ON t TO PUBLIC");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_trigger WHERE tgname = 'spy'"), "0");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_rewrite WHERE rulename = 'also'"), "0");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_policy WHERE polname = 'everybody'"), "0");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM t"), "1");
+}
+
+TEST_P(Cleaning, default_privileges_and_shared_privileges_go) {  // [421]
+  as_leased("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC");
+  if (login_.user.empty())
+    admin_.run("GRANT CONNECT ON DATABASE " + world_.database.name() + " TO \"" + leased_.username +
+               "\"; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \"" + leased_.username +
+               "\"");
+  revoke();
+}
+
+TEST_P(Cleaning, temporary_objects_are_no_obstacle) {
+  auto session = world_.log_in(leased_);
+  session.run("CREATE TEMP TABLE scratch (i int); CREATE TEMP SEQUENCE s");
+  revoke();
+  EXPECT_THAT(clean_note().dump(), Not(HasSubstr("scratch")));
+}
+
+TEST_P(Cleaning, what_others_need_is_kept_out_of_reach_and_reported) {
+  as_leased(
+      "CREATE FUNCTION double_it(i int) RETURNS int LANGUAGE sql IMMUTABLE SECURITY DEFINER "
+      "AS 'SELECT i * 2'; CREATE VIEW ids AS SELECT id FROM orders;"
+      "GRANT SELECT ON ids TO PUBLIC");
+  admin_.run("CREATE VIEW theirs AS SELECT double_it(id) AS d FROM ids");
+  const Receipt receipt = revoke();
+  EXPECT_THAT(receipt.warnings.dump(), HasSubstr("used by objects of others"));
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM theirs"), "100");
+  EXPECT_EQ(
+      admin_.value("SELECT proowner::regrole || ' ' || prosecdef FROM pg_proc WHERE proname = "
+                   "'double_it'"),
+      "curfew_quarantine false");
+  const auto anybody = world_.database.login("");
+  test::PgSession session(world_.database.url(anybody.user, anybody.password));
+  EXPECT_EQ(session.try_run("SELECT double_it(1)"), "42501");
+  EXPECT_EQ(session.try_run("SELECT * FROM ids"), "42501");
+}
+
+// Fact 8: what a superuser granted, a login with CREATEROLE cannot take away. It says so.
+TEST_P(Cleaning, what_was_made_after_the_cleaning_goes_with_the_drop) {
+  phases_.fail_done(4);  // the drop is not recorded
+  for (const Phase phase : {Phase::kLockOut, Phase::kTerminate, Phase::kClean})
+    ASSERT_TRUE(phases_.done(phase, Json::object()).has_value());
+  phases_.fail_done(0);
+  admin_.run("GRANT SELECT ON orders TO \"" + leased_.username + "\"; ALTER ROLE \"" +
+             leased_.username + "\" NOLOGIN");
+  if (!login_.user.empty()) {
+    const auto receipt = engine_revoke();
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_EQ(receipt.error().code, Errc::kRefused);
+    EXPECT_THAT(receipt.error().message, HasSubstr("privileges for table orders"));
+    EXPECT_THAT(receipt.error().message, HasSubstr("DROP OWNED BY"));
+    admin_.run("DROP OWNED BY \"" + leased_.username + "\"");
+  }
+  revoke();
+}
+
+}  // namespace
+}  // namespace curfew::engines::postgres

@@ -1,0 +1,366 @@
+#include <thread>
+
+#include "tests/engines/postgres/postgres_fixture.h"
+
+// Every test here is a fact about PostgreSQL that a revocation has to get right, with the number
+// of the user's complaint in brackets where there is one.
+namespace curfew::engines::postgres {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+// Run as a superuser, and as a login that has CREATEROLE and nothing else.
+class Revocation : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (std::string(GetParam()) == "superuser") {
+      world_.configure();
+    } else {
+      login_ = world_.database.login("CREATEROLE");
+      world_.configure_as(login_);
+    }
+    admin_.run("CREATE TABLE orders (id int); INSERT INTO orders SELECT generate_series(1, 100)");
+    admin_.run("GRANT ALL ON SCHEMA public TO PUBLIC");
+    if (!login_.user.empty())
+      admin_.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO " + login_.user +
+                 " WITH GRANT OPTION");
+    group_ = world_.database.role_prefix() + "_grp";
+    admin_.run("CREATE ROLE " + group_ + " NOLOGIN; GRANT SELECT, INSERT ON orders TO " + group_);
+  }
+
+  bool broker_is_superuser() const { return login_.user.empty(); }
+  std::string in_group() const { return " GRANT " + group_ + " TO \"{{name}}\";"; }
+
+  void expect_gone(const Leased& leased, const Receipt& receipt) {
+    EXPECT_FALSE(world_.role_exists(leased.username));
+    EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
+    EXPECT_EQ(receipt.checked["role_absent"], true);
+    EXPECT_EQ(receipt.checked["sessions"], 0);
+    EXPECT_EQ(receipt.checked["dependencies"], 0);
+    EXPECT_EQ(receipt.checked["database"], world_.database.name());
+    EXPECT_THAT(receipt.checked["server"].get<std::string>(),
+                HasSubstr(world_.database.server().port));
+    EXPECT_EQ(receipt.checked["verified_at"], "2027-01-15T08:00:00Z");
+  }
+
+  PostgresWorld world_;
+  test::PgSession admin_ = world_.database.superuser();
+  test::TestDatabase::Login login_;
+  std::string group_;
+};
+
+INSTANTIATE_TEST_SUITE_P(As, Revocation, ::testing::Values("superuser", "createrole"),
+                         [](const auto& with) { return std::string(with.param); });
+
+TEST_P(Revocation, takes_a_role_in_a_group) {
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  EXPECT_EQ(world_.log_in(leased).value("SELECT count(*) FROM orders"), "100");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+// Fact 1 [1]: privileges on all tables stand in the way of the DROP ROLE that everybody writes.
+TEST_P(Revocation, the_bare_drop_role_of_the_documentation_works_after_grants_on_tables) {
+  world_.role("ro", " GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"{{name}}\";",
+              {{"revocation_statements", {"DROP ROLE IF EXISTS \"{{name}}\";"}}});
+  const Leased leased = world_.issue("ro");
+  EXPECT_EQ(admin_.try_run("DROP ROLE \"" + leased.username + "\""), "2BP01");
+  const Receipt receipt = world_.revoke(leased);
+  expect_gone(leased, receipt);
+  EXPECT_TRUE(receipt.warnings.empty()) << receipt.warnings;
+}
+
+// Facts 2 and 3 [2]: neither VALID UNTIL nor NOLOGIN nor DROP ROLE ends a session.
+TEST_P(Revocation, open_sessions_end_whatever_they_are_doing) {
+  world_.role("rw", in_group());
+  const Leased leased = world_.issue("rw");
+  auto idle = world_.log_in(leased);
+  auto as_group = world_.log_in(leased);
+  as_group.run("SET ROLE " + group_);
+  auto with_cursor = world_.log_in(leased);
+  with_cursor.run("BEGIN; DECLARE c CURSOR FOR SELECT id FROM orders");
+  with_cursor.run("FETCH 1 FROM c");
+  auto in_transaction = world_.log_in(leased);
+  in_transaction.run("BEGIN; INSERT INTO orders VALUES (0)");
+  std::thread busy_thread([session = world_.log_in(leased)]() mutable {
+    EXPECT_NE(session.try_run("SELECT pg_sleep(60)"), "");
+  });
+
+  expect_gone(leased, world_.revoke(leased));
+  busy_thread.join();
+  EXPECT_NE(idle.try_run("SELECT 1"), "");
+  EXPECT_NE(as_group.try_run("INSERT INTO orders VALUES (0)"), "");
+  EXPECT_NE(with_cursor.try_run("FETCH 1 FROM c"), "");
+  EXPECT_NE(in_transaction.try_run("COMMIT"), "");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM orders WHERE id = 0"), "0");
+}
+
+// Fact 4: the holder may change its own password and settings.
+TEST_P(Revocation, a_password_that_the_holder_changed_is_of_no_use) {
+  world_.role("ro");
+  Leased leased = world_.issue("ro");
+  world_.log_in(leased).run(
+      "ALTER ROLE CURRENT_USER PASSWORD 'mine'; "
+      "ALTER ROLE CURRENT_USER SET statement_timeout = 0");
+  leased.password = "mine";
+  ASSERT_TRUE(test::can_log_in(world_.url_of(leased)));
+  expect_gone(leased, world_.revoke(leased));
+}
+
+// After the first phase alone nobody gets in, whatever fails later.
+TEST_P(Revocation, locking_out_is_durable_before_anything_else_is_tried) {
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  fakes::MemoryPhases phases;
+  phases.fail_done(1);
+  ASSERT_FALSE(world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in()));
+  EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
+  const auto row = admin_.run(
+      "SELECT rolcanlogin, rolpassword, rolconnlimit, rolvaliduntil < now() "
+      "FROM pg_authid WHERE rolname = '" +
+      leased.username + "'");
+  ASSERT_EQ(row.size(), 1u);
+  EXPECT_EQ(row[0][0], "f");
+  EXPECT_EQ(row[0][1], std::nullopt);
+  EXPECT_EQ(row[0][2], "0");
+  EXPECT_EQ(row[0][3], "t");
+  EXPECT_EQ(
+      admin_.value("SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member "
+                   "WHERE r.rolname = '" +
+                   leased.username + "'"),
+      "0");
+  const auto receipt = world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in());
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  expect_gone(leased, *receipt);
+}
+
+TEST_P(Revocation, resumes_behind_every_phase) {
+  world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";");
+  for (int n = 1; n <= 4; ++n) {
+    const Leased leased = world_.issue("ro");
+    auto session = world_.log_in(leased);
+    fakes::MemoryPhases phases;
+    phases.fail_done(n);
+    ASSERT_FALSE(world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in()));
+    EXPECT_EQ(phases.notes().size(), static_cast<std::size_t>(n - 1));
+    const auto receipt = world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in());
+    ASSERT_TRUE(receipt.has_value()) << n << ": " << receipt.error().message;
+    EXPECT_EQ(phases.notes().size(), 4u);
+    expect_gone(leased, *receipt);
+    EXPECT_NE(session.try_run("SELECT 1"), "");
+  }
+}
+
+TEST_P(Revocation, a_role_that_was_let_in_again_is_locked_out_again) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  fakes::MemoryPhases phases;
+  phases.fail_done(3);
+  ASSERT_FALSE(world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in()));
+  admin_.run("ALTER ROLE \"" + leased.username +
+             "\" LOGIN PASSWORD 'again' CONNECTION LIMIT -1 VALID UNTIL 'infinity'");
+  test::PgSession session(world_.database.url(leased.username, "again"));
+  const auto receipt = world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in());
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  expect_gone(leased, *receipt);
+  EXPECT_NE(session.try_run("SELECT 1"), "");
+}
+
+TEST_P(Revocation, works_for_a_role_that_was_dropped_by_hand) {  // [6]
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  admin_.run("DROP ROLE \"" + leased.username + "\"");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, works_for_a_role_that_was_renamed) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  auto session = world_.log_in(leased);
+  const std::string other = world_.database.role_prefix() + "_renamed";
+  admin_.run("ALTER ROLE \"" + leased.username + "\" RENAME TO " + other);
+  world_.revoke(leased);
+  EXPECT_FALSE(world_.role_exists(other));
+  EXPECT_NE(session.try_run("SELECT 1"), "");
+}
+
+TEST_P(Revocation, works_when_the_role_definition_is_gone) {  // [5]
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  ASSERT_TRUE(world_.call(Operation::kDelete, "roles/ro").has_value());
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, a_role_of_the_same_name_that_is_not_the_leases_is_left_alone) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  admin_.run("DROP ROLE \"" + leased.username + "\"; CREATE ROLE \"" + leased.username + "\"");
+  const Receipt receipt = world_.revoke(leased);
+  EXPECT_THAT(receipt.warnings.dump(), HasSubstr("left alone"));
+  EXPECT_TRUE(world_.role_exists(leased.username));
+}
+
+// A create that has not committed yet cannot slip through: DROP ROLE IF EXISTS would find nothing.
+TEST_P(Revocation, waits_for_a_create_of_the_same_lease_and_removes_it) {
+  // The create holds the lease's lock until the test lets go of another one.
+  admin_.run("SELECT pg_advisory_lock(4711)");
+  world_.role("slow", " DO $$ BEGIN PERFORM pg_advisory_xact_lock(4711); END $$;");
+  const std::string lease_id = world_.next_lease("slow");
+  const auto plan = world_.plan("slow", lease_id);
+  ASSERT_TRUE(plan.has_value());
+  Result<Issued> issued = Error{};
+  std::thread apply(
+      [&] { issued = world_.engine->apply(world_.intent(lease_id, *plan), world_.in()); });
+  const auto waiting = [&](int count) {
+    while (admin_.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                        "AND database = (SELECT oid FROM pg_database WHERE datname = "
+                        "current_database())") != std::to_string(count))
+      std::this_thread::yield();
+  };
+  waiting(1);
+  Result<Receipt> receipt = Error{};
+  std::thread revoke([&] {
+    fakes::MemoryPhases phases;
+    receipt = world_.engine->revoke(lease_id, plan->handle, phases, world_.in());
+  });
+  waiting(2);
+  EXPECT_EQ(admin_.try_run("DROP ROLE \"" +
+                           plan->handle.fields["database_role"].get<std::string>() + "\""),
+            "42704");
+  admin_.run("SELECT pg_advisory_unlock(4711)");
+  apply.join();
+  revoke.join();
+  EXPECT_TRUE(issued.has_value()) << issued.error().message;
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  EXPECT_FALSE(world_.role_exists(plan->handle.fields["database_role"]));
+}
+
+TEST_P(Revocation, gives_up_by_its_deadline_when_a_create_does_not_end) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  auto blocker = world_.database.superuser();
+  blocker.run("BEGIN; ALTER ROLE \"" + leased.username + "\" VALID UNTIL '2030-01-01'");
+  const auto receipt = world_.try_revoke(leased, Millis{300});
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_THAT((std::vector{Errc::kUnavailable, Errc::kInDoubt}), Contains(receipt.error().code));
+  blocker.run("ROLLBACK");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, the_operators_statements_are_run) {
+  admin_.run("CREATE TABLE log (line text); GRANT ALL ON log TO PUBLIC");
+  world_.role(
+      "ro", "",
+      {{"revocation_statements",
+        {"INSERT INTO log VALUES ('bye {{name}}; at $$'); DROP ROLE IF EXISTS \"{{name}}\""}}});
+  const Leased leased = world_.issue("ro");
+  expect_gone(leased, world_.revoke(leased));
+  EXPECT_EQ(admin_.value("SELECT line FROM log"), "bye " + leased.username + "; at $$");
+}
+
+TEST_P(Revocation, statements_of_the_operator_that_fail_are_reported_and_stop_nothing) {
+  world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";",
+              {{"revocation_statements",
+                {"REVOKE ALL ON no_such_table FROM \"{{name}}\"", "DROP ROLE \"{{name}}\""}}});
+  const Leased leased = world_.issue("ro");
+  const Receipt receipt = world_.revoke(leased);
+  expect_gone(leased, receipt);
+  EXPECT_THAT(receipt.warnings.dump(), HasSubstr("no_such_table"));
+}
+
+// Fact 9, and the case that a session outlives its role: nothing but the oid leads to it.
+TEST_P(Revocation, sessions_of_a_role_that_is_gone_end_too) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  auto session = world_.log_in(leased);
+  admin_.run("DROP ROLE \"" + leased.username + "\"");
+  EXPECT_EQ(session.try_run("SELECT 1"), "");
+  if (!broker_is_superuser()) {
+    const auto receipt = world_.try_revoke(leased);
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_THAT(receipt.error().message, HasSubstr("GRANT pg_signal_backend TO " + login_.user));
+    EXPECT_EQ(session.try_run("SELECT 1"), "");
+    admin_.run("GRANT pg_signal_backend TO " + login_.user);
+  }
+  expect_gone(leased, world_.revoke(leased));
+  EXPECT_NE(session.try_run("SELECT 1"), "");
+}
+
+// [1]: privileges in another database of the cluster.
+TEST_P(Revocation, names_the_database_that_still_knows_the_role) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  test::TestDatabase other;
+  other.superuser().run("CREATE TABLE t (i int); GRANT SELECT ON t TO \"" + leased.username + "\"");
+  auto receipt = world_.try_revoke(leased);
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_EQ(receipt.error().code, Errc::kRefused);
+  EXPECT_THAT(receipt.error().message, HasSubstr("\"" + other.name() + "\""));
+  EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
+  other.superuser().run("DROP OWNED BY \"" + leased.username + "\"");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, many_at_once) {
+  world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";" + in_group());
+  std::vector<Leased> leases;
+  for (int i = 0; i < 24; ++i) leases.push_back(world_.issue("ro"));
+  std::vector<std::string> problems(leases.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < leases.size(); ++i)
+    threads.emplace_back([&, i] {
+      auto receipt = world_.try_revoke(leases[i]);
+      if (!receipt) problems[i] = receipt.error().message;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const std::string& problem : problems) EXPECT_EQ(problem, "");
+}
+
+// The two attributes that let a leased role make roles of its own.
+TEST(RevocationAsSuperuser, takes_attributes_away_with_the_login) {
+  PostgresWorld world;
+  world.configure();
+  world.role("dba", " ALTER ROLE \"{{name}}\" CREATEROLE CREATEDB REPLICATION BYPASSRLS;");
+  const Leased leased = world.issue("dba");
+  fakes::MemoryPhases phases;
+  phases.fail_done(1);
+  ASSERT_FALSE(world.engine->revoke(leased.lease_id, leased.handle, phases, world.in()));
+  EXPECT_EQ(world.database.superuser().value(
+                "SELECT count(*) FROM pg_roles WHERE rolname = '" + leased.username +
+                "' AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)"),
+            "0");
+  world.revoke(leased);
+  EXPECT_FALSE(world.role_exists(leased.username));
+}
+
+TEST(RevocationAsSuperuser, says_that_the_target_has_no_configuration) {
+  PostgresWorld world;
+  world.configure();
+  world.role("ro");
+  const Leased leased = world.issue("ro");
+  ASSERT_TRUE(world.call(Operation::kDelete, "config/" + world.target()).has_value());
+  const auto receipt = world.try_revoke(leased);
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_EQ(receipt.error().code, Errc::kUnavailable);
+  EXPECT_THAT(receipt.error().message, HasSubstr("write config/" + world.target() + " again"));
+  world.configure();
+  world.revoke(leased);
+}
+
+TEST(RevocationAsSuperuser, a_login_that_may_do_nothing_is_told_what_it_needs) {
+  PostgresWorld world;
+  world.configure();
+  world.role("ro");
+  const Leased leased = world.issue("ro");
+  const auto weak = world.database.login("");
+  world.configure_as(weak);
+  const auto receipt = world.try_revoke(leased);
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_EQ(receipt.error().code, Errc::kRefused);
+  EXPECT_THAT(receipt.error().message, HasSubstr("CREATEROLE"));
+  EXPECT_THAT(receipt.error().message, HasSubstr(weak.user));
+}
+
+}  // namespace
+}  // namespace curfew::engines::postgres
