@@ -17,8 +17,8 @@ constexpr std::uint16_t kDefaultPort = 8200;
 Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
   hcl::Section section(*block.body, "listener \"tcp\"");
   if (block.label != "tcp")
-    return hcl::error_at(block.at, fmt::format("unknown listener type \"{}\": expected \"tcp\"",
-                                               block.label));
+    return hcl::error_at(
+        block.at, fmt::format("unknown listener type \"{}\": expected \"tcp\"", block.label));
   ASSIGN_OR_RETURN(const std::string address, section.text_or("address", "127.0.0.1:8200"));
   auto listener = parse_address(address);
   if (!listener) return section.error("address", listener.error().message);
@@ -27,7 +27,8 @@ Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
   ASSIGN_OR_RETURN(const std::string key, section.text_or("tls_key_file", ""));
   RETURN_IF_ERROR(section.finish());
   if (plain && !(certificate.empty() && key.empty()))
-    return section.error("tls_disable", "contradicts tls_cert_file and tls_key_file: leave one out");
+    return section.error("tls_disable",
+                         "contradicts tls_cert_file and tls_key_file: leave one out");
   if (plain) return listener;
   if (certificate.empty() || key.empty())
     return section.error("tls_cert_file",
@@ -39,8 +40,8 @@ Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
 Result<std::string> read_storage(const hcl::Block& block) {
   hcl::Section section(*block.body, "storage \"sqlite\"");
   if (block.label != "sqlite")
-    return hcl::error_at(block.at, fmt::format("unknown storage type \"{}\": expected \"sqlite\"",
-                                               block.label));
+    return hcl::error_at(
+        block.at, fmt::format("unknown storage type \"{}\": expected \"sqlite\"", block.label));
   ASSIGN_OR_RETURN(const std::string path, section.text_or("path", ""));
   RETURN_IF_ERROR(section.finish());
   if (path.empty()) return section.error("path", "expected the path of the database file");
@@ -82,15 +83,15 @@ Result<LogLevel> parse_log_level(std::string_view name) {
   if (name == "info") return LogLevel::kInfo;
   if (name == "warn") return LogLevel::kWarn;
   if (name == "error") return LogLevel::kError;
-  return Error{Errc::kInvalidArgument,
-               fmt::format("unknown log level \"{}\": expected trace, debug, info, warn or error",
-                           name)};
+  return Error{
+      Errc::kInvalidArgument,
+      fmt::format("unknown log level \"{}\": expected trace, debug, info, warn or error", name)};
 }
 
 Result<api::ListenerOptions> parse_address(std::string_view text) {
-  const Error bad{Errc::kInvalidArgument,
-                  fmt::format("invalid address \"{}\": expected host:port, such as 127.0.0.1:8200",
-                              text)};
+  const Error bad{
+      Errc::kInvalidArgument,
+      fmt::format("invalid address \"{}\": expected host:port, such as 127.0.0.1:8200", text)};
   api::ListenerOptions listener;
   listener.port = kDefaultPort;
   std::string_view host = text, port;
@@ -110,7 +111,8 @@ Result<api::ListenerOptions> parse_address(std::string_view text) {
     if (host.find(':') != std::string_view::npos) return bad;
   }
   if (!port.empty()) {
-    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), listener.port);
+    const auto [end, error] =
+        std::from_chars(port.data(), port.data() + port.size(), listener.port);
     if (error != std::errc{} || end != port.data() + port.size()) return bad;
   }
   listener.address = host.empty() ? "0.0.0.0" : std::string(host);
@@ -130,7 +132,8 @@ Result<ServerConfig> parse_config(std::string_view text) {
     return section.error("listener", "expected at least one: listener \"tcp\" { … }");
   ASSIGN_OR_RETURN(const auto storages, section.labelled_blocks("storage"));
   ASSIGN_OR_RETURN(const hcl::Block* storage, only_one(storages, "storage"));
-  if (storage == nullptr) return section.error("storage", "expected storage \"sqlite\" { path = … }");
+  if (storage == nullptr)
+    return section.error("storage", "expected storage \"sqlite\" { path = … }");
   ASSIGN_OR_RETURN(config.storage_path, read_storage(*storage));
   ASSIGN_OR_RETURN(const auto seals, section.labelled_blocks("seal"));
   ASSIGN_OR_RETURN(const hcl::Block* seal, only_one(seals, "seal"));

@@ -19,8 +19,8 @@ struct ServerConfig {
   bool log_json = false;
 };
 
-// Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and what was expected;
-// unknown settings are errors.
+// Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and
+// what was expected; unknown settings are errors.
 Result<ServerConfig> parse_config(std::string_view text);
 
 // Reads the file. kInvalidArgument names it.

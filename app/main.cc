@@ -16,7 +16,8 @@ curfew::Result<int> run_server_command(Call& call) {
   const bool dev = arguments.on("dev");
   const std::string config_path = arguments.text("config");
   if (dev == !config_path.empty())
-    return curfew::cli::local_error("expected -config=FILE, or -dev for a server to try things out");
+    return curfew::cli::local_error(
+        "expected -config=FILE, or -dev for a server to try things out");
   curfew::Status ended = curfew::ok();
   if (dev) {
     curfew::app::DevOptions options;
@@ -46,7 +47,10 @@ curfew::cli::Command server_command() {
                     {{"dev"}, FlagKind::kSwitch, "Runs a server to try things out; keeps nothing"},
                     {{"dev-root-token-id"}, FlagKind::kText, "Its root token", "TOKEN"},
                     {{"dev-listen-address"}, FlagKind::kText, "Where it listens", "HOST:PORT"},
-                    {{"log-level"}, FlagKind::kText, "What is logged", "LEVEL",
+                    {{"log-level"},
+                     FlagKind::kText,
+                     "What is logged",
+                     "LEVEL",
                      {"trace", "debug", "info", "warn", "error"}}},
           .local = true,
           .run = run_server_command};

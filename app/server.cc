@@ -105,8 +105,8 @@ Status run_dev_server(const DevOptions& options, const std::string& version) {
   std::cout << "Curfew " << version << ", development server\n";
   print_listeners(*program, config);
   std::cout << "Nothing is kept: storage goes away with this process. Not for production.\n\n"
-            << "  export CURFEW_ADDR="
-            << url_of(config.listeners.front(), program->server->port()) << "\n\n"
+            << "  export CURFEW_ADDR=" << url_of(config.listeners.front(), program->server->port())
+            << "\n\n"
             << "Unseal Key: " << share << "\n"
             << "Root Token: " << made.root_token.reveal() << "\n\n"
             << std::flush;

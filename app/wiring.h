@@ -18,8 +18,8 @@
 
 namespace curfew::app {
 
-// The whole program, joined by hand: who has read make_program() knows what is there and what depends on what.
-// Members are destroyed in the reverse order.
+// The whole program, joined by hand: who has read make_program() knows what is there and what
+// depends on what. Members are destroyed in the reverse order.
 struct Program {
   std::unique_ptr<Log> log;
   SystemClock clock;
@@ -34,7 +34,8 @@ struct Program {
 };
 
 // Everything but the listening; unsealed already where the seal opens by itself.
-Result<std::unique_ptr<Program>> make_program(const ServerConfig& config, const std::string& version);
+Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
+                                              const std::string& version);
 
 // Listens. From here on requests are served.
 Status listen(Program& program, const ServerConfig& config);

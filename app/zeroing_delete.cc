@@ -1,6 +1,6 @@
-// Replaces the global delete: whatever the program frees is zeroed first. Request bodies, JSON values, strings
-// that grew and moved: none of them leaves a secret behind in free memory. Sanitizers bring an allocator of
-// their own, which this would hide from them.
+// Replaces the global delete: whatever the program frees is zeroed first. Request bodies, JSON
+// values, strings that grew and moved: none of them leaves a secret behind in free memory.
+// Sanitizers bring an allocator of their own, which this would hide from them.
 #ifndef CURFEW_SANITIZED
 
 #include <malloc.h>

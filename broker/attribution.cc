@@ -34,8 +34,8 @@ CodePoint first_code_point(std::string_view text) {
 bool is_unwanted(std::uint32_t c) {
   const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
   const bool line_break = c == 0x2028 || c == 0x2029;
-  const bool direction = c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) ||
-                         (c >= 0x2066 && c <= 0x2069);
+  const bool direction = c == 0x061c || c == 0x200e || c == 0x200f ||
+                         (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
   const bool invisible = c == 0xfeff || c == 0x200b || (c >= 0xe0000 && c <= 0xe007f);
   return control || line_break || direction || invisible;
 }

@@ -13,8 +13,8 @@ inline constexpr std::size_t kSessionBytesMax = 128;
 // what is longer than `bytes_max` is cut at a character's end.
 std::string clean_text(std::string_view text, std::size_t bytes_max);
 
-// The trace id of a W3C traceparent header (version 00 or later): 32 lower-case hex digits. Empty if
-// the header is absent or not one; an invalid header is ignored, as the specification asks.
+// The trace id of a W3C traceparent header (version 00 or later): 32 lower-case hex digits. Empty
+// if the header is absent or not one; an invalid header is ignored, as the specification asks.
 std::string trace_id_of(std::string_view traceparent);
 
 }  // namespace curfew::broker

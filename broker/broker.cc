@@ -39,8 +39,9 @@ struct Broker::Parts {
         leases(lease_store, revoker, mounts, d.clock, d.random, d.log, [this] { reaper.wake(); }),
         reaper(lease_store, token_store, mounts, revoker, d.clock, d.log, options.reaper,
                [this] { leases.attempt_finished(); }),
-        token_backend(tokens, token_roles, policies, [this] { return token_mount.ttl(); },
-                      [this] { reaper.wake(); }),
+        token_backend(
+            tokens, token_roles, policies, [this] { return token_mount.ttl(); },
+            [this] { reaper.wake(); }),
         system({lifecycle, d.database, d.keyring, tokens, policies, passwords, mounts, token_mount,
                 lease_store, leases, audit, d.clock, d.log, [this] { return describe(); },
                 [this] { reaper.wake(); }, options.version}),
@@ -102,8 +103,7 @@ void Broker::undelivered(const Response& response) {
   if (response.lease_id.empty() || response.data.is_null()) return;  // a renewal carries no secret
   const Status ended = parts_->leases.revoke_later(response.lease_id);
   parts_->log.warn("credential not delivered, lease ended",
-                   {{"lease", response.lease_id},
-                    {"error", ended ? "" : ended.error().message}});
+                   {{"lease", response.lease_id}, {"error", ended ? "" : ended.error().message}});
 }
 
 Json Broker::describe() {

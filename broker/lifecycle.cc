@@ -28,13 +28,12 @@ Status Lifecycle::bring_up() {
 Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secret& root_token) {
   const std::scoped_lock lock(mutex_);
   Initialized out;
-  ASSIGN_OR_RETURN(out.shares,
-                   seal_.initialize(shares, threshold,
-                                    [&](store::Writer& writer, const store::Barrier& barrier) {
-                                      return insert_root_token(writer, barrier, root_token,
-                                                               clock_.wall(), random_,
-                                                               out.root_token);
-                                    }));
+  ASSIGN_OR_RETURN(
+      out.shares, seal_.initialize(
+                      shares, threshold, [&](store::Writer& writer, const store::Barrier& barrier) {
+                        return insert_root_token(writer, barrier, root_token, clock_.wall(),
+                                                 random_, out.root_token);
+                      }));
   log_.info("initialized");
   ASSIGN_OR_RETURN(const auto now, seal_.status());
   if (!now.sealed) RETURN_IF_ERROR(bring_up());

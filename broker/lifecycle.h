@@ -31,7 +31,8 @@ class Lifecycle {
   Lifecycle(store::Seal& seal, const Clock& clock, Random& random, Log& log);
   void set_hooks(Hooks hooks);
 
-  // Makes the keys and the first root token (`root_token`, or a random one). See Seal::initialize().
+  // Makes the keys and the first root token (`root_token`, or a random one). See
+  // Seal::initialize().
   Result<Initialized> initialize(int shares, int threshold, const Secret& root_token = {});
 
   // Gives one share. See Seal::unseal().

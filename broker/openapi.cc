@@ -93,10 +93,8 @@ void describe_table(const RouteTable<Handler>& table, const std::string& mount,
     if (!names.empty()) {
       item["parameters"] = Json::array();
       for (const std::string& name : names)
-        item["parameters"].push_back({{"name", name},
-                                      {"in", "path"},
-                                      {"required", true},
-                                      {"schema", {{"type", "string"}}}});
+        item["parameters"].push_back(
+            {{"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}});
     }
     const auto add = [&](const char* verb, Operation operation) {
       if (item.contains(verb)) return;

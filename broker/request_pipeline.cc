@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "broker/attribution.h"
+#include "broker/lease/ttl.h"
 
 namespace curfew::broker {
 namespace {
@@ -22,8 +23,8 @@ Error unsupported_operation() {
   return {Errc::kUnsupportedOperation, "1 error occurred:\n\t* unsupported operation\n\n"};
 }
 
-// Taking a broken audit device away, or putting a working one beside it, must be possible while it refuses
-// everything else.
+// Taking a broken audit device away, or putting a working one beside it, must be possible while it
+// refuses everything else.
 bool repairs_audit(const Request& request) {
   return request.path.starts_with("sys/audit/") &&
          (request.operation == Operation::kDelete || request.operation == Operation::kUpdate);
@@ -137,8 +138,7 @@ Status RequestPipeline::find_route(Course& course) const {
   if (!match) return ok();
   course.route = match->route;
   course.serves = engines::CallRoutes::serves(*match->route, course.request.operation);
-  course.engine_handler =
-      handler_of<engines::CallHandler>(*match->route, course.request.operation);
+  course.engine_handler = handler_of<engines::CallHandler>(*match->route, course.request.operation);
   course.params = std::move(match->params);
   return ok();
 }
@@ -230,8 +230,7 @@ AuditEntry entry_of(const Request& request, const AuditSubject& subject,
 Status RequestPipeline::audit_request(Course& course, const Error* error) {
   // Health checks and the like come many times a minute and tell nothing.
   if (course.route != nullptr && course.route->works_sealed) return ok();
-  AuditEntry entry =
-      entry_of(course.request, course.subject, course.attribution, course.now);
+  AuditEntry entry = entry_of(course.request, course.subject, course.attribution, course.now);
   entry.mount_type = course.mount_type;
   entry.mount_path = course.mount_path;
   entry.mount_accessor = course.mount_accessor;
@@ -292,18 +291,16 @@ Result<Response> RequestPipeline::serve(Course& course) {
                  fmt::format("the mount \"{}\" is being removed", course.mount_path)};
   if (course.route == nullptr) return unsupported_path();
   if (course.request.help)
-    return Response{.layout = Layout::kBare,
-                    .data = {{"help", course.route->summary},
-                             {"openapi", nullptr},
-                             {"see_also", nullptr}}};
+    return Response{
+        .layout = Layout::kBare,
+        .data = {{"help", course.route->summary}, {"openapi", nullptr}, {"see_also", nullptr}}};
   if (!course.serves) return unsupported_operation();
   return course.mount ? serve_engine(course) : serve_backend(course);
 }
 
 Result<Response> RequestPipeline::serve_backend(Course& course) {
-  const BackendCall call{course.request, course.params,
-                         course.caller ? &*course.caller : nullptr, course.now,
-                         course.attribution};
+  const BackendCall call{course.request, course.params, course.caller ? &*course.caller : nullptr,
+                         course.now, course.attribution};
   return (*course.backend_handler)(call);
 }
 
@@ -323,7 +320,12 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
   response.status = reply.status;
   response.data = std::move(reply.data);
   response.warnings = std::move(reply.warnings);
-  if (reply.advisory_ttl) response.lease_duration = *reply.advisory_ttl;
+  if (reply.advisory_ttl) {
+    const Millis usual = course.mount->entry.config.default_lease_ttl;
+    response.lease_duration = *reply.advisory_ttl > Millis{0} ? *reply.advisory_ttl
+                              : usual > Millis{0}             ? usual
+                                                              : kSystemTtl;
+  }
   return response;
 }
 

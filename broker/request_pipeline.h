@@ -21,7 +21,8 @@ namespace curfew::broker {
 
 // The only way in. Thread-safe.
 //
-//   seal → route → token → policy → quota, approval → audit the request → serve → audit the response
+//   seal → route → token → policy → quota, approval → audit the request → serve → audit the
+//   response
 class RequestPipeline {
  public:
   struct Parts {

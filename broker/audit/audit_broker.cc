@@ -34,8 +34,7 @@ Result<bool> boolean_option(const std::string& name, const std::string& value) {
 
 Result<mode_t> mode_option(const std::string& value) {
   unsigned mode = 0;
-  const auto [end, error] =
-      std::from_chars(value.data(), value.data() + value.size(), mode, 8);
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), mode, 8);
   if (error != std::errc{} || end != value.data() + value.size() || mode > 0777)
     return invalid("audit option \"mode\": expected octal permissions such as 0600");
   return mode == 0 ? mode_t{0600} : static_cast<mode_t>(mode);
@@ -57,9 +56,10 @@ Result<FileOptions> file_options(const std::map<std::string, std::string>& optio
     } else if (name == "format") {
       if (value != "json") return invalid("audit option \"format\": only \"json\" is supported");
     } else {
-      return invalid(fmt::format("unknown audit option \"{}\": expected file_path, mode, log_raw, "
-                                 "hmac_accessor, prefix or format",
-                                 name));
+      return invalid(
+          fmt::format("unknown audit option \"{}\": expected file_path, mode, log_raw, "
+                      "hmac_accessor, prefix or format",
+                      name));
     }
   }
   if (out.path.empty()) return invalid("audit option \"file_path\" is required");
@@ -110,7 +110,8 @@ Status AuditBroker::load() {
   }));
   for (const auto& [name, device] : loaded) {
     const Status opened = device->file.open();
-    if (!opened) log_.error("audit device not ready", {{"device", name}, {"error", opened.error().message}});
+    if (!opened)
+      log_.error("audit device not ready", {{"device", name}, {"error", opened.error().message}});
   }
   const std::unique_lock lock(mutex_);
   devices_ = std::move(loaded);
@@ -163,9 +164,8 @@ Status AuditBroker::enable(AuditDeviceInfo info) {
   if (devices_.size() >= kDevicesMax) return invalid("too many audit devices: 16 at the most");
   const Status opened = device->file.open();
   if (!opened) return invalid(opened.error().message);
-  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-    return records_.put(writer, kScope, path, stored);
-  }));
+  RETURN_IF_ERROR(database_.write(
+      [&](store::Writer& writer) -> Status { return records_.put(writer, kScope, path, stored); }));
   devices_[path] = std::move(device);
   return ok();
 }

@@ -26,8 +26,8 @@ struct AuditDeviceInfo {
   bool local = false;
 };
 
-// The audit devices. With devices enabled, a request goes on only when at least one of them has its line.
-// Thread-safe.
+// The audit devices. With devices enabled, a request goes on only when at least one of them has its
+// line. Thread-safe.
 class AuditBroker {
  public:
   AuditBroker(store::Database& database, const store::Records& records, Random& random, Log& log);
@@ -37,7 +37,8 @@ class AuditBroker {
   // Forgets the devices (the broker is being sealed).
   void unload();
 
-  // kUnavailable when no device took the line; the message names the devices, the reasons and what to do.
+  // kUnavailable when no device took the line; the message names the devices, the reasons and what
+  // to do.
   Status write(const AuditEntry& entry);
 
   // kInvalidArgument: unknown type or option, path in use, file cannot be written.

@@ -59,8 +59,7 @@ Json request_json(const AuditEntry& entry, const AuditHasher& hasher) {
   if (entry.subject.token != nullptr)
     out["client_token_accessor"] = hasher.accessor(entry.subject.token->accessor);
   if (!request.data.empty()) out["data"] = hasher.data(request.data, entry.clear_request_keys);
-  if (request.wrap_ttl)
-    out["wrap_ttl"] = std::chrono::round<Seconds>(*request.wrap_ttl).count();
+  if (request.wrap_ttl) out["wrap_ttl"] = std::chrono::round<Seconds>(*request.wrap_ttl).count();
   if (!entry.purpose.empty()) out["purpose"] = entry.purpose;
   if (!entry.session.empty()) out["session"] = entry.session;
   if (!entry.trace_id.empty()) out["trace_id"] = entry.trace_id;
@@ -75,8 +74,7 @@ Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
     out["secret"] = {{"lease_id", response.lease_id},
                      {"ttl", std::chrono::round<Seconds>(response.lease_duration).count()}};
   }
-  if (!response.data.is_null())
-    out["data"] = hasher.data(response.data, entry.clear_response_keys);
+  if (!response.data.is_null()) out["data"] = hasher.data(response.data, entry.clear_response_keys);
   if (response.auth) {
     const Auth& auth = *response.auth;
     out["auth"] = {{"client_token", hasher.secret(auth.client_token.reveal())},

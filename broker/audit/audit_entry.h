@@ -24,7 +24,8 @@ class AuditHasher {
   std::string secret(std::string_view value) const;
   std::string accessor(std::string_view value) const;
 
-  // Every string inside `data` hashed but those under the top-level keys in `clear`; times stay readable.
+  // Every string inside `data` hashed but those under the top-level keys in `clear`; times stay
+  // readable.
   Json data(const Json& data, const std::set<std::string>& clear) const;
 
   // Always hashed: for sys/audit-hash.

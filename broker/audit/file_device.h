@@ -18,11 +18,13 @@ class FileDevice {
   FileDevice(const FileDevice&) = delete;
   FileDevice& operator=(const FileDevice&) = delete;
 
-  // Opens the file now, so that a path that cannot be written is found out early. kInvalidArgument says why.
+  // Opens the file now, so that a path that cannot be written is found out early. kInvalidArgument
+  // says why.
   Status open();
 
-  // The line is in the kernel's hands when this returns success. kUnavailable names the path and the reason; then
-  // nothing of the line is left in the file. A file that was deleted meanwhile is made anew.
+  // The line is in the kernel's hands when this returns success. kUnavailable names the path and
+  // the reason; then nothing of the line is left in the file. A file that was deleted meanwhile is
+  // made anew.
   Status write(const std::string& line);
 
   // Closes the file; the next write opens it again. For log rotation.

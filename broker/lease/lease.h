@@ -18,7 +18,7 @@ enum class LeaseState : std::int64_t {
   kRevoking = 2,     // it is being taken away, or waits for the next attempt
   kQuarantined = 3,  // it gives no access any more; work is left
   kRevoked = 4,      // gone, and proven so by the receipt
-  kAbandoned = 5,    // given up by an operator's revoke-force; the receipt says what was left behind
+  kAbandoned = 5,  // given up by an operator's revoke-force; the receipt says what was left behind
 };
 
 const char* lease_state_name(LeaseState state);
@@ -27,15 +27,16 @@ inline bool is_live(LeaseState state) {
   return state < LeaseState::kRevoked;
 }
 
-// Whether a lease may move from one state to another (staying is a move as well). The only place that says so.
+// Whether a lease may move from one state to another (staying is a move as well). The only place
+// that says so.
 bool may_move(LeaseState from, LeaseState to);
 
 // One row. Everything that a revocation needs is in here; the credential itself never is.
 struct Lease {
-  std::string id;        // "<path of the request>/<24 base62>"
-  std::string mount;     // accessor of the mount
-  std::string role;      // for grouping
-  std::string token;     // row id of the token that asked; empty: none
+  std::string id;     // "<path of the request>/<24 base62>"
+  std::string mount;  // accessor of the mount
+  std::string role;   // for grouping
+  std::string token;  // row id of the token that asked; empty: none
   LeaseState state = LeaseState::kPending;
   WallTime issued_at;
   WallTime expires_at;
@@ -49,10 +50,10 @@ struct Lease {
   std::optional<WallTime> last_renewal;
   // Until then an apply() of this lease may still be on its way to the target.
   WallTime apply_deadline;
-  bool apply_ended = false;               // it is not: apply() has returned
-  std::map<std::string, Json> phases;     // revocation phases that are done, with their notes
-  std::string error;                      // of the last attempt to revoke
-  Json receipt = nullptr;                 // once ended
+  bool apply_ended = false;            // it is not: apply() has returned
+  std::map<std::string, Json> phases;  // revocation phases that are done, with their notes
+  std::string error;                   // of the last attempt to revoke
+  Json receipt = nullptr;              // once ended
   std::optional<WallTime> ended_at;
 };
 

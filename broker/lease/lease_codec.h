@@ -7,13 +7,15 @@
 #include "store/barrier.h"
 #include "store/sql.h"
 
-// How a lease lies in its row: the columns that queries need in the clear, all of them bound to the sealed rest.
+// How a lease lies in its row: the columns that queries need in the clear, all of them bound to the
+// sealed rest.
 namespace curfew::broker {
 
 Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease);
 
-// `row`: id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, next_action_at,
-// attempts, sealed. kCorrupt: the row is not what was stored; the message names the lease.
+// `row`: id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at,
+// next_action_at, attempts, sealed. kCorrupt: the row is not what was stored; the message names the
+// lease.
 Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row);
 
 Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);

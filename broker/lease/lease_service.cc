@@ -72,10 +72,9 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   lease.renewable = plan.terms.renewable;
   return leases_.open(lease, std::move(plan), [&](const store::Reader& reader) -> Status {
     // A token that is being revoked looks for its leases after this commit, or ended before it.
-    ASSIGN_OR_RETURN(const auto token,
-                     reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
-                                      "(expires_at IS NULL OR expires_at > $2)",
-                                      {call.token.id, to_unix_millis(now)}));
+    ASSIGN_OR_RETURN(const auto token, reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
+                                                        "(expires_at IS NULL OR expires_at > $2)",
+                                                        {call.token.id, to_unix_millis(now)}));
     if (!token) return Error{Errc::kUnauthenticated, "permission denied"};
     return mounts_.check_open(reader, mount);
   });
@@ -92,8 +91,7 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
                                            .attribution = call.attribution},
                                           random_));
   Response response;
-  ASSIGN_OR_RETURN(const auto intent,
-                   write_ahead(call, lease, std::move(plan), response.warnings));
+  ASSIGN_OR_RETURN(const auto intent, write_ahead(call, lease, std::move(plan), response.warnings));
   auto issued = engine.apply(intent, {.deadline = clock_.steady() + kApplyTimeout});
   if (!issued) return take_back(lease, issued.error());
   auto activated = leases_.change(lease.id, [&](Lease& stored) -> Status {
@@ -156,21 +154,20 @@ Result<Response> LeaseService::renew(const std::string& id, Millis increment,
   if (!lease->renewable) return Error{Errc::kInvalidArgument, "lease is not renewable"};
   const auto mount = mounts_.by_accessor(lease->mount);
   if (!mount) return Error{Errc::kInvalidArgument, "lease not found"};
-  ASSIGN_OR_RETURN(const Ttl ttl,
-                   calculate_ttl({.requested = increment,
-                                  .role_ttl = lease->ttl_default,
-                                  .mount_ttl = mount->entry.config.default_lease_ttl,
-                                  .role_max = lease->ttl_max,
-                                  .mount_max = mount->entry.config.max_lease_ttl,
-                                  .issued_at = lease->issued_at,
-                                  .token_end = token_end},
-                                 now));
-  // First outside, then here: a crash in between leaves a credential that ends with the older, earlier date.
+  ASSIGN_OR_RETURN(const Ttl ttl, calculate_ttl({.requested = increment,
+                                                 .role_ttl = lease->ttl_default,
+                                                 .mount_ttl = mount->entry.config.default_lease_ttl,
+                                                 .role_max = lease->ttl_max,
+                                                 .mount_max = mount->entry.config.max_lease_ttl,
+                                                 .issued_at = lease->issued_at,
+                                                 .token_end = token_end},
+                                                now));
+  // First outside, then here: a crash in between leaves a credential that ends with the older,
+  // earlier date.
   RETURN_IF_ERROR(mount->engine().renew(id, lease->handle, ttl.expires_at,
                                         {.deadline = clock_.steady() + kApplyTimeout}));
   RETURN_IF_ERROR(leases_.change(id, [&](Lease& stored) -> Status {
-    if (stored.state != LeaseState::kActive)
-      return Error{Errc::kInvalidArgument, "lease expired"};
+    if (stored.state != LeaseState::kActive) return Error{Errc::kInvalidArgument, "lease expired"};
     stored.expires_at = ttl.expires_at;
     stored.next_action_at = ttl.expires_at;
     stored.last_renewal = now;
@@ -215,7 +212,8 @@ void LeaseService::attempt_finished() {
 Status LeaseService::wait_ended(const LeaseFilter& filter) {
   const WallTime began = clock_.wall();
   const SteadyTime give_up = clock_.steady() + kWaitMax;
-  // Tried since, and put off: an earlier error, or a lease that still waits for its turn, does not count.
+  // Tried since, and put off: an earlier error, or a lease that still waits for its turn, does not
+  // count.
   const auto has_failed = [&](const Lease& lease) {
     return !lease.error.empty() && lease.next_action_at && *lease.next_action_at > began &&
            !revoker_.is_in_flight(lease.id);

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <mutex>
-#include <condition_variable>
 #include <string>
 #include <vector>
 
@@ -33,15 +33,17 @@ class LeaseService {
   LeaseService(LeaseStore& leases, Revoker& revoker, MountTable& mounts, const Clock& clock,
                Random& random, Log& log, std::function<void()> lease_ended);
 
-  // Plan, write down, act, confirm. When this fails, no credential exists that nobody will take back.
+  // Plan, write down, act, confirm. When this fails, no credential exists that nobody will take
+  // back.
   Result<Response> issue(const IssueCall& call);
 
-  // `increment`: the new time to live from now; 0: what the lease was issued with. kInvalidArgument says why not.
+  // `increment`: the new time to live from now; 0: what the lease was issued with. kInvalidArgument
+  // says why not.
   Result<Response> renew(const std::string& id, Millis increment,
                          const std::optional<WallTime>& token_end);
 
-  // Ends a lease now. Absent and ended: success. kRefused: the first attempt failed; it goes on in the background,
-  // and the message says what is left.
+  // Ends a lease now. Absent and ended: success. kRefused: the first attempt failed; it goes on in
+  // the background, and the message says what is left.
   Status revoke(const std::string& id);
   // The same in the background.
   Status revoke_later(const std::string& id);
@@ -53,8 +55,8 @@ class LeaseService {
   // As revoke_prefix; what cannot be revoked at once is given up, and its receipt says so.
   Status revoke_force(const std::string& prefix);
 
-  // Waits until no live lease matches. kInvalidArgument: some are left whose revocation failed since this was
-  // called, or a minute is over; the message counts them and names one.
+  // Waits until no live lease matches. kInvalidArgument: some are left whose revocation failed
+  // since this was called, or a minute is over; the message counts them and names one.
   Status wait_ended(const LeaseFilter& filter);
 
   // The state of ended leases changes here too: wakes those that wait. Called by the reaper.

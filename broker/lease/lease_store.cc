@@ -62,13 +62,12 @@ Where where(const LeaseFilter& filter) {
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Lease& lease) {
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier, lease));
-  ASSIGN_OR_RETURN(
-      const std::int64_t changed,
-      writer.execute("UPDATE leases SET resource = $1, state = $2, expires_at = $3, "
-                     "next_action_at = $4, attempts = $5, sealed = $6 WHERE id = $7",
-                     {lease.handle.resource, static_cast<std::int64_t>(lease.state),
-                      to_unix_millis(lease.expires_at), next_action_value(lease), lease.attempts,
-                      store::Blob{sealed}, lease.id}));
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   writer.execute("UPDATE leases SET resource = $1, state = $2, expires_at = $3, "
+                                  "next_action_at = $4, attempts = $5, sealed = $6 WHERE id = $7",
+                                  {lease.handle.resource, static_cast<std::int64_t>(lease.state),
+                                   to_unix_millis(lease.expires_at), next_action_value(lease),
+                                   lease.attempts, store::Blob{sealed}, lease.id}));
   if (changed != 1) return Error{Errc::kNotFound, "lease not found"};
   return ok();
 }
@@ -114,21 +113,20 @@ Result<engines::DurableIntent> LeaseStore::open(
   return engines::DurableIntentMaker::make(lease.id, std::move(plan), lease.expires_at);
 }
 
-Result<Lease> LeaseStore::change(std::string_view id,
-                                 const std::function<Status(Lease&)>& change) {
+Result<Lease> LeaseStore::change(std::string_view id, const std::function<Status(Lease&)>& change) {
   std::optional<Lease> result;
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(auto row, writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
-                                                            kColumns),
-                                                {std::string(id)}));
+    ASSIGN_OR_RETURN(auto row,
+                     writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
+                                      {std::string(id)}));
     if (!row) return Error{Errc::kNotFound, "lease not found"};
     ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
     const LeaseState from = lease.state;
     RETURN_IF_ERROR(change(lease));
     if (!may_move(from, lease.state))
-      return Error{Errc::kConflict, fmt::format("the lease is {} and cannot become {}",
-                                                lease_state_name(from),
-                                                lease_state_name(lease.state))};
+      return Error{Errc::kConflict,
+                   fmt::format("the lease is {} and cannot become {}", lease_state_name(from),
+                               lease_state_name(lease.state))};
     RETURN_IF_ERROR(update(writer, barrier_, lease));
     result = std::move(lease);
     return ok();
@@ -139,9 +137,9 @@ Result<Lease> LeaseStore::change(std::string_view id,
 Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
   std::optional<Lease> lease;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(auto row, reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
-                                                            kColumns),
-                                                {std::string(id)}));
+    ASSIGN_OR_RETURN(auto row,
+                     reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
+                                      {std::string(id)}));
     if (!row) return ok();
     ASSIGN_OR_RETURN(lease, open_lease(barrier_, *row));
     return ok();
@@ -214,9 +212,9 @@ Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
   std::int64_t total = 0;
   const Where clause = where(filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto row,
-                     reader.query_one("SELECT count(*) FROM leases WHERE " + clause.text,
-                                      clause.parameters));
+    ASSIGN_OR_RETURN(
+        const auto row,
+        reader.query_one("SELECT count(*) FROM leases WHERE " + clause.text, clause.parameters));
     total = row->integer(0);
     return ok();
   }));
@@ -228,10 +226,9 @@ Result<std::map<std::string, std::int64_t>> LeaseStore::count_by_mount(
   std::map<std::string, std::int64_t> counts;
   const Where clause = where({.state = state});
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto rows,
-        reader.query("SELECT mount, count(*) FROM leases WHERE " + clause.text + " GROUP BY mount",
-                     clause.parameters));
+    ASSIGN_OR_RETURN(const auto rows, reader.query("SELECT mount, count(*) FROM leases WHERE " +
+                                                       clause.text + " GROUP BY mount",
+                                                   clause.parameters));
     for (const store::Row& row : rows) counts[row.text(0)] = row.integer(1);
     return ok();
   }));
@@ -270,10 +267,9 @@ Result<std::int64_t> LeaseStore::end_all(const LeaseFilter& filter, WallTime now
     after = batch.back().id;
     RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
       for (const Lease& found : batch) {
-        ASSIGN_OR_RETURN(auto row,
-                         writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1",
-                                                      kColumns),
-                                          {found.id}));
+        ASSIGN_OR_RETURN(
+            auto row, writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
+                                       {found.id}));
         if (!row) continue;
         ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
         if (!is_live(lease.state)) continue;
@@ -288,9 +284,9 @@ Result<std::int64_t> LeaseStore::end_all(const LeaseFilter& filter, WallTime now
 
 Status LeaseStore::remove(std::string_view id) {
   return database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(const std::int64_t removed,
-                     writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4",
-                                    {std::string(id)}));
+    ASSIGN_OR_RETURN(
+        const std::int64_t removed,
+        writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4", {std::string(id)}));
     if (removed == 0) return Error{Errc::kConflict, "the lease is live or does not exist"};
     return ok();
   });

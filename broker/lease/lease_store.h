@@ -24,33 +24,34 @@ struct LeaseFilter {
   std::optional<LeaseState> state = {};  // default: all live ones
 };
 
-// The leases in the store. Every column that decides something is bound to the sealed part of its row, so an
-// edited row does not open. Thread-safe. A mutating call is durable when it returns success and
-// has had no effect when it fails.
+// The leases in the store. Every column that decides something is bound to the sealed part of its
+// row, so an edited row does not open. Thread-safe. A mutating call is durable when it returns
+// success and has had no effect when it fails.
 class LeaseStore {
  public:
   LeaseStore(store::Database& database, const store::Barrier& barrier, Log& log);
 
-  // Makes the intent durable; its state must be kPending. `guard` is asked inside the same transaction whether the
-  // lease may still be born (its token and its mount may have ended meanwhile); its error is returned.
+  // Makes the intent durable; its state must be kPending. `guard` is asked inside the same
+  // transaction whether the lease may still be born (its token and its mount may have ended
+  // meanwhile); its error is returned.
   Result<engines::DurableIntent> open(const Lease& lease, engines::IssuePlan plan,
                                       const std::function<Status(const store::Reader&)>& guard);
 
-  // Applies `change` to the row inside one transaction. `change` sees the current lease; the state it leaves must be
-  // one that may follow (kConflict otherwise). kNotFound: no such lease.
+  // Applies `change` to the row inside one transaction. `change` sees the current lease; the state
+  // it leaves must be one that may follow (kConflict otherwise). kNotFound: no such lease.
   Result<Lease> change(std::string_view id, const std::function<Status(Lease&)>& change);
 
   Result<std::optional<Lease>> get(std::string_view id) const;
 
-  // Live leases and ended ones whose retention is over, with next_action_at <= now, the longest overdue first.
-  // Rows that were altered in the store are passed over.
+  // Live leases and ended ones whose retention is over, with next_action_at <= now, the longest
+  // overdue first. Rows that were altered in the store are passed over.
   Result<std::vector<Lease>> due(WallTime now, std::size_t limit) const;
 
   // When the next lease falls due; nullopt: none ever.
   Result<std::optional<WallTime>> next_due() const;
 
-  // In the order of ids, starting behind `after`. May give fewer than `limit` where rows were passed over; only an
-  // empty answer means the end.
+  // In the order of ids, starting behind `after`. May give fewer than `limit` where rows were
+  // passed over; only an empty answer means the end.
   Result<std::vector<Lease>> find(const LeaseFilter& filter, std::string_view after,
                                   std::size_t limit) const;
   Result<std::int64_t> count(const LeaseFilter& filter) const;
@@ -58,19 +59,21 @@ class LeaseStore {
   // Live leases by mount accessor.
   Result<std::map<std::string, std::int64_t>> count_by_mount(std::optional<LeaseState> state) const;
 
-  // The path elements below `prefix` ("" or ending in '/') that lead to live leases; folders end in '/'.
+  // The path elements below `prefix` ("" or ending in '/') that lead to live leases; folders end in
+  // '/'.
   Result<std::vector<std::string>> list(std::string_view prefix, std::size_t limit) const;
 
-  // Makes live leases that match due at `now` (active and pending ones start revoking), a bounded number per
-  // transaction; returns how many were touched. Ones that are revoking already are retried at once.
+  // Makes live leases that match due at `now` (active and pending ones start revoking), a bounded
+  // number per transaction; returns how many were touched. Ones that are revoking already are
+  // retried at once.
   Result<std::int64_t> end_all(const LeaseFilter& filter, WallTime now);
 
   // Removes an ended lease. A live one is kConflict.
   Status remove(std::string_view id);
 
  private:
-  // The leases of those rows that open; the others are logged and passed over, so that one damaged row does
-  // not hold up the rest.
+  // The leases of those rows that open; the others are logged and passed over, so that one damaged
+  // row does not hold up the rest.
   Result<std::vector<Lease>> decode_all(const std::vector<store::Row>& rows) const;
 
   store::Database& database_;

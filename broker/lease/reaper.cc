@@ -101,8 +101,8 @@ Millis Reaper::time_to_next() {
 bool Reaper::enqueue(Lease lease) {
   const std::scoped_lock lock(mutex_);
   if (queue_.size() >= kQueueMax || !queued_.insert(lease.id).second) return false;
-  queue_.push_back({std::move(lease.id), lease.mount + '\0' + lease.handle.resource,
-                    !is_live(lease.state)});
+  queue_.push_back(
+      {std::move(lease.id), lease.mount + '\0' + lease.handle.resource, !is_live(lease.state)});
   return true;
 }
 
@@ -110,8 +110,7 @@ void Reaper::find_work() {
   for (;;) {
     std::vector<Lease> due;
     const Status found = find_leases(due);
-    if (!found)
-      log_.error("looking for due leases failed", {{"error", found.error().message}});
+    if (!found) log_.error("looking for due leases failed", {{"error", found.error().message}});
     bool any = false;
     for (Lease& lease : due) any = enqueue(std::move(lease)) || any;
     if (any) job_ready_.notify_all();

@@ -22,12 +22,14 @@ namespace curfew::broker {
 
 struct ReaperOptions {
   std::size_t threads = 4;  // that revoke; one more finds what is due
-  // Of one target at a time, so that a target that hangs leaves threads for the others. Less than threads.
+  // Of one target at a time, so that a target that hangs leaves threads for the others. Less than
+  // threads.
   std::size_t per_resource_max = 3;
 };
 
-// Ends what is due: leases, tokens with what they hold, mounts that are being removed, ended leases whose retention
-// is over. It has threads of its own, so that a mass expiry takes none from requests. Thread-safe.
+// Ends what is due: leases, tokens with what they hold, mounts that are being removed, ended leases
+// whose retention is over. It has threads of its own, so that a mass expiry takes none from
+// requests. Thread-safe.
 class Reaper {
  public:
   Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
@@ -76,7 +78,7 @@ class Reaper {
   bool stopping_ = false;
   bool woken_ = false;
   std::deque<Job> queue_;
-  std::set<std::string> queued_;  // ids in queue_ or being worked on
+  std::set<std::string> queued_;             // ids in queue_ or being worked on
   std::map<std::string, std::size_t> busy_;  // threads by resource
 
   std::vector<std::thread> threads_;

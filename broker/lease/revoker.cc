@@ -98,8 +98,10 @@ bool Revoker::is_in_flight(const std::string& id) const {
 
 Millis Revoker::retry_delay(std::int64_t attempts) {
   const std::int64_t doublings = std::clamp<std::int64_t>(attempts - 1, 0, 20);
-  const Millis full = std::min(options_.retry_first * (std::int64_t{1} << doublings), options_.retry_max);
-  // Between half and the whole of it, so that leases that failed together do not come back together.
+  const Millis full =
+      std::min(options_.retry_first * (std::int64_t{1} << doublings), options_.retry_max);
+  // Between half and the whole of it, so that leases that failed together do not come back
+  // together.
   const auto half = static_cast<std::uint32_t>(std::max<std::int64_t>(full.count() / 2, 1));
   return full - Millis{random_below(random_, half)};
 }
@@ -146,8 +148,8 @@ Result<Lease> Revoker::finish(const Lease& lease, engines::Receipt receipt) {
       return ok();
     }
     stored.state = LeaseState::kRevoked;
-    stored.receipt = receipt_json(stored, true, std::move(receipt.checked),
-                                  std::move(receipt.warnings), now);
+    stored.receipt =
+        receipt_json(stored, true, std::move(receipt.checked), std::move(receipt.warnings), now);
     stored.ended_at = now;
     stored.next_action_at = now + options_.retention;
     return ok();

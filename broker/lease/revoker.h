@@ -21,16 +21,17 @@ struct RevokerOptions {
   Millis retention = std::chrono::days{90};    // how long an ended lease stays readable
 };
 
-// Takes credentials away: moves one lease from due to ended, or to its next attempt. Crash-safe: whatever is lost
-// between two of its writes is done again, and every step at the target is idempotent. Thread-safe; a lease is
-// worked on by one thread at a time.
+// Takes credentials away: moves one lease from due to ended, or to its next attempt. Crash-safe:
+// whatever is lost between two of its writes is done again, and every step at the target is
+// idempotent. Thread-safe; a lease is worked on by one thread at a time.
 class Revoker {
  public:
   Revoker(LeaseStore& leases, MountTable& mounts, const Clock& clock, Random& random, Log& log,
           RevokerOptions options);
 
-  // One attempt. The lease as it is afterwards: ended, or due again with its error. A lease that another thread is
-  // working on is waited for. An error means that the store failed, or that there is no such lease.
+  // One attempt. The lease as it is afterwards: ended, or due again with its error. A lease that
+  // another thread is working on is waited for. An error means that the store failed, or that there
+  // is no such lease.
   Result<Lease> attempt(const std::string& id);
 
   // Gives a lease up without proof: its receipt says what was left behind.

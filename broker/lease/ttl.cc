@@ -25,9 +25,8 @@ Result<Ttl> calculate_ttl(const TtlRules& rules, WallTime now) {
   const bool periodic = rules.period > Millis{0};
   const Millis mount_max = rules.mount_max > Millis{0} ? rules.mount_max : kSystemTtl;
   const Millis max = least_set(least_set(mount_max, rules.role_max), rules.explicit_max);
-  Millis ttl = rules.requested > Millis{0}
-                   ? rules.requested
-                   : first_set(rules.role_ttl, rules.mount_ttl, kSystemTtl);
+  Millis ttl = rules.requested > Millis{0} ? rules.requested
+                                           : first_set(rules.role_ttl, rules.mount_ttl, kSystemTtl);
   Ttl out;
   if (periodic) {
     ttl = std::min(rules.period, mount_max);
@@ -47,12 +46,12 @@ Result<Ttl> calculate_ttl(const TtlRules& rules, WallTime now) {
     if (left < Millis{1000}) ttl = Millis{0};
   }
   ttl = std::chrono::floor<Seconds>(ttl);
-  if (ttl <= Millis{0})
-    return Error{Errc::kInvalidArgument, "past the max TTL, cannot renew"};
+  if (ttl <= Millis{0}) return Error{Errc::kInvalidArgument, "past the max TTL, cannot renew"};
   if (rules.token_end && now + ttl > *rules.token_end) {
     const Millis left = *rules.token_end - now;
     out.warnings.push_back(fmt::format(
-        "TTL of \"{}\" is longer than the token that asked for it still lives; the lease ends with the token, "
+        "TTL of \"{}\" is longer than the token that asked for it still lives; the lease ends with "
+        "the token, "
         "in {}. Renew the token first, or ask with one that lives longer",
         format_duration_short(ttl), format_duration_short(std::chrono::floor<Seconds>(left))));
     ttl = left;

@@ -7,8 +7,7 @@ namespace {
 
 constexpr std::size_t kPathBytesMax = 256;
 // Served by the broker itself, or kept for what Vault's clients know there.
-constexpr std::string_view kReserved[] = {"sys/",      "auth/", "cubbyhole/",
-                                          "identity/", "audit/"};
+constexpr std::string_view kReserved[] = {"sys/", "auth/", "cubbyhole/", "identity/", "audit/"};
 
 Error invalid(std::string message) {
   return {Errc::kInvalidArgument, std::move(message)};
@@ -104,13 +103,15 @@ Status apply_config(const Json& data, MountConfig& config) {
   RETURN_IF_ERROR(take_ttl(data, "max_lease_ttl", config.max_lease_ttl));
   if (config.max_lease_ttl > Millis{0} && config.default_lease_ttl > config.max_lease_ttl)
     return invalid("the mount's default_lease_ttl is longer than its max_lease_ttl");
-  ASSIGN_OR_RETURN(config.force_no_cache, fields.boolean_or("force_no_cache", config.force_no_cache));
+  ASSIGN_OR_RETURN(config.force_no_cache,
+                   fields.boolean_or("force_no_cache", config.force_no_cache));
   ASSIGN_OR_RETURN(config.listing_visibility,
                    fields.text_or("listing_visibility", config.listing_visibility));
   if (config.listing_visibility != "" && config.listing_visibility != "unauth" &&
       config.listing_visibility != "hidden")
     return invalid("field \"listing_visibility\": expected \"unauth\", \"hidden\" or \"\"");
-  RETURN_IF_ERROR(take_keys(fields, "audit_non_hmac_request_keys", config.audit_non_hmac_request_keys));
+  RETURN_IF_ERROR(
+      take_keys(fields, "audit_non_hmac_request_keys", config.audit_non_hmac_request_keys));
   return take_keys(fields, "audit_non_hmac_response_keys", config.audit_non_hmac_response_keys);
 }
 
@@ -122,13 +123,15 @@ Result<std::string> normalise_mount_path(std::string_view path) {
   for (const char c : path) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte <= 0x20 || byte == 0x7f || c == '*' || c == '+' || c == '%' || c == '?' || c == '#')
-      return invalid("the mount's path may not hold spaces, control characters or any of * + % ? #");
+      return invalid(
+          "the mount's path may not hold spaces, control characters or any of * + % ? #");
   }
   std::string out = std::string(path) + "/";
   if (out.find("//") != std::string::npos || out.find("../") != std::string::npos)
     return invalid("the mount's path may hold neither empty segments nor \"..\"");
   for (const std::string_view reserved : kReserved) {
-    if (out.starts_with(reserved)) return invalid(fmt::format("cannot mount at \"{}\": reserved", out));
+    if (out.starts_with(reserved))
+      return invalid(fmt::format("cannot mount at \"{}\": reserved", out));
   }
   return out;
 }

@@ -43,11 +43,12 @@ MountEntry mount_entry_from_stored(const Json& stored);
 // As sys/mounts and sys/internal/ui/mounts show it.
 Json to_api(const MountEntry& entry);
 
-// Applies "config" of a mount request or the body of a tune request; members that are absent, null or "" stay.
-// kInvalidArgument names the member.
+// Applies "config" of a mount request or the body of a tune request; members that are absent, null
+// or "" stay. kInvalidArgument names the member.
 Status apply_config(const Json& data, MountConfig& config);
 
-// "foo" and "/foo/" become "foo/". kInvalidArgument: empty, a reserved name, or characters that a path cannot have.
+// "foo" and "/foo/" become "foo/". kInvalidArgument: empty, a reserved name, or characters that a
+// path cannot have.
 Result<std::string> normalise_mount_path(std::string_view path);
 
 }  // namespace curfew::broker

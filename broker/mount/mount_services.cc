@@ -66,14 +66,19 @@ Status SealedMountStorage::write(const std::function<Status(engines::StorageWrit
 }
 
 StoredMountLeases::StoredMountLeases(LeaseStore& leases, const Clock& clock,
-                                     std::string mount_accessor, std::function<void()> lease_ended)
+                                     std::string mount_accessor, std::function<std::string()> mount_path,
+                                     std::function<void()> lease_ended)
     : leases_(leases),
       clock_(clock),
       mount_(std::move(mount_accessor)),
+      mount_path_(std::move(mount_path)),
       lease_ended_(std::move(lease_ended)) {}
 
 Result<std::optional<engines::LeaseView>> StoredMountLeases::active(std::string_view id) const {
   ASSIGN_OR_RETURN(auto lease, leases_.get(id));
+  if (!lease) {
+    ASSIGN_OR_RETURN(lease, leases_.get(mount_path_() + std::string(id)));
+  }
   if (!lease || lease->mount != mount_ || lease->state != LeaseState::kActive ||
       lease->expires_at <= clock_.wall())
     return std::optional<engines::LeaseView>{};
@@ -86,9 +91,9 @@ Result<std::int64_t> StoredMountLeases::count(std::string_view resource) const {
 }
 
 Result<std::int64_t> StoredMountLeases::end_all(std::string_view resource) {
-  ASSIGN_OR_RETURN(const std::int64_t ended,
-                   leases_.end_all({.mount = mount_, .resource = std::string(resource)},
-                                   clock_.wall()));
+  ASSIGN_OR_RETURN(
+      const std::int64_t ended,
+      leases_.end_all({.mount = mount_, .resource = std::string(resource)}, clock_.wall()));
   lease_ended_();
   return ended;
 }

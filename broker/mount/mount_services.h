@@ -25,11 +25,12 @@ class SealedMountStorage final : public engines::MountStorage {
   const std::string scope_;
 };
 
-// Thread-safe. `lease_ended` is called when leases were made due.
+// Thread-safe. `mount_path` gives the path that the mount has now; `lease_ended` is called when leases were made
+// due.
 class StoredMountLeases final : public engines::MountLeases {
  public:
   StoredMountLeases(LeaseStore& leases, const Clock& clock, std::string mount_accessor,
-                    std::function<void()> lease_ended);
+                    std::function<std::string()> mount_path, std::function<void()> lease_ended);
 
   Result<std::optional<engines::LeaseView>> active(std::string_view id) const override;
   Result<std::int64_t> count(std::string_view resource) const override;
@@ -39,6 +40,7 @@ class StoredMountLeases final : public engines::MountLeases {
   LeaseStore& leases_;
   const Clock& clock_;
   const std::string mount_;
+  const std::function<std::string()> mount_path_;
   const std::function<void()> lease_ended_;
 };
 

@@ -14,7 +14,8 @@ std::string storage_scope(const MountEntry& entry) {
 }
 
 Error no_such_mount(const std::string& path) {
-  return {Errc::kInvalidArgument, fmt::format("no mount at \"{}\"; see: curfew secrets list", path)};
+  return {Errc::kInvalidArgument,
+          fmt::format("no mount at \"{}\"; see: curfew secrets list", path)};
 }
 
 }  // namespace
@@ -27,14 +28,18 @@ Result<std::shared_ptr<const Mount>> MountTable::make_mount(MountEntry entry) co
     return Error{Errc::kInvalidArgument,
                  fmt::format("unknown secrets engine type \"{}\"", entry.type)};
   auto core = std::make_shared<Mount::Core>();
-  core->storage = std::make_unique<SealedMountStorage>(
-      dependencies_.database, dependencies_.records, storage_scope(entry));
-  core->leases = std::make_unique<StoredMountLeases>(dependencies_.leases, dependencies_.clock,
-                                                     entry.accessor, dependencies_.lease_ended);
-  engines::Services services{entry.accessor,           entry.options,
-                             *core->storage,           *core->leases,
-                             dependencies_.passwords,  dependencies_.clock,
-                             dependencies_.random,     dependencies_.log};
+  core->storage = std::make_unique<SealedMountStorage>(dependencies_.database,
+                                                       dependencies_.records, storage_scope(entry));
+  core->leases = std::make_unique<StoredMountLeases>(
+      dependencies_.leases, dependencies_.clock, entry.accessor,
+      [this, accessor = entry.accessor] {
+        const auto mount = by_accessor(accessor);
+        return mount ? mount->entry.path : std::string();
+      },
+      dependencies_.lease_ended);
+  engines::Services services{entry.accessor,       entry.options,           *core->storage,
+                             *core->leases,        dependencies_.passwords, dependencies_.clock,
+                             dependencies_.random, dependencies_.log};
   ASSIGN_OR_RETURN(core->engine, (*factory)(std::move(services)));
   return std::shared_ptr<const Mount>(
       std::make_shared<Mount>(Mount{std::move(entry), std::move(core)}));
@@ -174,8 +179,8 @@ Status MountTable::begin_unmount(const std::string& path) {
     entry.state = MountState::kUnmounting;
     return ok();
   }));
-  RETURN_IF_ERROR(dependencies_.leases.end_all({.mount = mount->entry.accessor},
-                                               dependencies_.clock.wall()));
+  RETURN_IF_ERROR(
+      dependencies_.leases.end_all({.mount = mount->entry.accessor}, dependencies_.clock.wall()));
   dependencies_.lease_ended();
   return ok();
 }

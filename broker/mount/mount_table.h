@@ -22,8 +22,8 @@
 
 namespace curfew::broker {
 
-// An engine at work at a path. Immutable: a change makes a new one beside it, and requests that are under
-// way finish with the old one.
+// An engine at work at a path. Immutable: a change makes a new one beside it, and requests that are
+// under way finish with the old one.
 struct Mount {
   MountEntry entry;
   // Shared by the successive Mounts of one storage; the engine refers to them.
@@ -57,7 +57,8 @@ class MountTable {
   Status load();
   void unload();
 
-  // The mount whose path is the longest that `path` begins with, and the rest of the path. nullptr: none.
+  // The mount whose path is the longest that `path` begins with, and the rest of the path. nullptr:
+  // none.
   struct Routed {
     std::shared_ptr<const Mount> mount;
     std::string rest;
@@ -77,8 +78,8 @@ class MountTable {
   // Moves a mount to another path; its leases stay as they are.
   Status move(const std::string& from, const std::string& to);
 
-  // From now on the mount refuses requests, also after a restart; all its leases are due. It goes with
-  // finish_unmounts(). Absent is success. Doing it again is allowed.
+  // From now on the mount refuses requests, also after a restart; all its leases are due. It goes
+  // with finish_unmounts(). Absent is success. Doing it again is allowed.
   Status begin_unmount(const std::string& path);
 
   // Removes the mounts that are being unmounted and have no live lease left, with all they stored.

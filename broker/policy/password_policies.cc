@@ -54,8 +54,7 @@ Result<std::vector<std::string>> PasswordPolicies::names() const {
 Result<Secret> PasswordPolicies::make(std::string_view name) {
   if (name.empty()) return default_.generate(random_);
   ASSIGN_OR_RETURN(const auto stored, text(std::string(name)));
-  if (!stored)
-    return Error{Errc::kInvalidArgument, fmt::format("no password policy \"{}\"", name)};
+  if (!stored) return Error{Errc::kInvalidArgument, fmt::format("no password policy \"{}\"", name)};
   ASSIGN_OR_RETURN(const PasswordPolicy policy, PasswordPolicy::parse(*stored, random_));
   return policy.generate(random_);
 }

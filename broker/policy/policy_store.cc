@@ -134,8 +134,7 @@ Result<std::shared_ptr<const policy::Acl>> PolicyStore::acl(
   {
     const std::scoped_lock lock(mutex_);
     const auto it = acls_.find(key);
-    if (it != acls_.end() &&
-        (!it->second.valid_until || clock_.wall() < *it->second.valid_until))
+    if (it != acls_.end() && (!it->second.valid_until || clock_.wall() < *it->second.valid_until))
       return it->second.acl;
     generation = generation_;
   }
@@ -148,7 +147,8 @@ Result<std::shared_ptr<const policy::Acl>> PolicyStore::acl(
   for (const policy::UnusedStanza& unused : acl->unused())
     log_.debug("policy stanza without a value", {{"policy", unused.policy}, {"path", unused.path}});
   const std::scoped_lock lock(mutex_);
-  // A policy that changed meanwhile may or may not be in it: it serves this request and is not kept.
+  // A policy that changed meanwhile may or may not be in it: it serves this request and is not
+  // kept.
   if (generation == generation_) {
     if (acls_.size() >= kAclsMax) acls_.clear();
     acls_[key] = {acl, acl->valid_until()};

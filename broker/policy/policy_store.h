@@ -17,14 +17,15 @@
 
 namespace curfew::broker {
 
-// The policies by name, and what they say together. Thread-safe. Names are lower case throughout: callers may give
-// any case.
+// The policies by name, and what they say together. Thread-safe. Names are lower case throughout:
+// callers may give any case.
 class PolicyStore {
  public:
   PolicyStore(store::Database& database, const store::Records& records, const Clock& clock,
               Log& log);
 
-  // nullptr: there is none. "root" and "default" always exist. kCorrupt: the stored policy was altered.
+  // nullptr: there is none. "root" and "default" always exist. kCorrupt: the stored policy was
+  // altered.
   Result<std::shared_ptr<const policy::Policy>> get(const std::string& name) const;
   Result<bool> exists(const std::string& name) const;
 
@@ -36,8 +37,8 @@ class PolicyStore {
   // Absent is success. kInvalidArgument: the name is one that must stay.
   Status remove(const std::string& name);
 
-  // What the policies of these names allow. A name without a policy grants nothing; a policy that cannot be read is an
-  // error, so that a denial is never lost.
+  // What the policies of these names allow. A name without a policy grants nothing; a policy that
+  // cannot be read is an error, so that a denial is never lost.
   Result<std::shared_ptr<const policy::Acl>> acl(const std::vector<std::string>& names) const;
 
   // Forgets everything that was read (the broker is being sealed).
@@ -55,8 +56,8 @@ class PolicyStore {
   const Clock& clock_;
   Log& log_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, Cached> acls_;   // by the names, joined; guarded by mutex_
-  mutable std::uint64_t generation_ = 0;         // counts changes; guarded by mutex_
+  mutable std::map<std::string, Cached> acls_;  // by the names, joined; guarded by mutex_
+  mutable std::uint64_t generation_ = 0;        // counts changes; guarded by mutex_
 };
 
 // Whether the rule that decides about `path` grants sudo there.

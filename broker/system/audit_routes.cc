@@ -35,10 +35,9 @@ class AuditRoutes {
   Result<Response> disable(const BackendCall& call) const {
     RETURN_IF_ERROR(parts_.audit.disable(call.param("path")));
     // In the operator's log too: the device that would hold it is gone.
-    parts_.log.warn("audit device disabled",
-                    {{"path", call.param("path")},
-                     {"by", call.caller->token.display_name},
-                     {"accessor", call.caller->token.accessor}});
+    parts_.log.warn("audit device disabled", {{"path", call.param("path")},
+                                              {"by", call.caller->token.display_name},
+                                              {"accessor", call.caller->token.accessor}});
     return Response{};
   }
 
@@ -59,14 +58,15 @@ void add_audit_routes(const SystemParts& parts, RouteList& routes) {
   const auto to = binder<AuditRoutes>(parts);
   add_route(routes, {.pattern = "audit", .summary = "Lists the audit devices.", .sudo = true},
             {{kRead, to(&AuditRoutes::list)}});
-  add_route(routes,
-            {.pattern = "audit/{path...}",
-             .summary = "An audit device.",
-             .fields = {{"type", FieldType::kText, "\"file\".", true},
-                        {"options", FieldType::kMap, "{\"file_path\":\"/var/log/curfew/audit.log\"}."},
-                        {"description", FieldType::kText, "For people."}},
-             .sudo = true},
-            {{kUpdate, to(&AuditRoutes::enable)}, {kDelete, to(&AuditRoutes::disable)}});
+  add_route(
+      routes,
+      {.pattern = "audit/{path...}",
+       .summary = "An audit device.",
+       .fields = {{"type", FieldType::kText, "\"file\".", true},
+                  {"options", FieldType::kMap, "{\"file_path\":\"/var/log/curfew/audit.log\"}."},
+                  {"description", FieldType::kText, "For people."}},
+       .sudo = true},
+      {{kUpdate, to(&AuditRoutes::enable)}, {kDelete, to(&AuditRoutes::disable)}});
   add_route(routes,
             {.pattern = "audit-hash/{path...}",
              .summary = "The keyed hash of a value, as a device writes it.",

@@ -33,9 +33,12 @@ Json describe(const Lease& lease, WallTime now) {
               {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
               {"state", lease_state_name(lease.state)}};
   const engines::Attribution& by = lease.attribution;
-  out["attribution"] = {{"display_name", by.display_name}, {"entity_id", by.entity_id},
-                        {"token_accessor", by.token_accessor}, {"purpose", by.purpose},
-                        {"session", by.session}, {"trace_id", by.trace_id},
+  out["attribution"] = {{"display_name", by.display_name},
+                        {"entity_id", by.entity_id},
+                        {"token_accessor", by.token_accessor},
+                        {"purpose", by.purpose},
+                        {"session", by.session},
+                        {"trace_id", by.trace_id},
                         {"remote_address", by.remote_address}};
   if (is_live(lease.state) && lease.state != LeaseState::kActive) {
     out["attempts"] = lease.attempts;
@@ -98,7 +101,8 @@ class LeaseRoutes {
     const std::string& prefix = call.param("prefix");
     ASSIGN_OR_RETURN(const bool sync, Fields(call.request.data).boolean_or("sync", true));
     ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
-    const std::string folder = exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
+    const std::string folder =
+        exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
     RETURN_IF_ERROR(parts_.lease_service.revoke_prefix(folder, sync));
     return sync ? Response{} : Response{.status = 202};
   }
@@ -106,7 +110,8 @@ class LeaseRoutes {
   Result<Response> revoke_force(const BackendCall& call) const {
     const std::string& prefix = call.param("prefix");
     ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
-    const std::string folder = exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
+    const std::string folder =
+        exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
     RETURN_IF_ERROR(parts_.lease_service.revoke_force(folder));
     return Response{};
   }
@@ -143,9 +148,9 @@ class LeaseRoutes {
   Result<Response> by_state(const BackendCall& call) const {
     ASSIGN_OR_RETURN(const auto state, state_asked(call));
     ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("limit", ""));
-    ASSIGN_OR_RETURN(std::int64_t limit, text == "none" ? Result<std::int64_t>(kListMax)
-                                                        : Fields(call.request.data)
-                                                              .integer_or("limit", kDefaultLimit));
+    ASSIGN_OR_RETURN(std::int64_t limit,
+                     text == "none" ? Result<std::int64_t>(kListMax)
+                                    : Fields(call.request.data).integer_or("limit", kDefaultLimit));
     limit = std::clamp<std::int64_t>(limit, 1, kListMax);
     ASSIGN_OR_RETURN(const auto leases,
                      parts_.leases.find({.state = state}, "", static_cast<std::size_t>(limit)));
@@ -195,8 +200,7 @@ void add_lease_routes(const SystemParts& parts, RouteList& routes) {
   }
   for (const std::string base : {"leases/revoke", "revoke"}) {
     for (const std::string tail : {"", "/{lease_id...}"})
-      add_route(routes,
-                {.pattern = base + tail, .summary = "Ends a lease.", .fields = {id, sync}},
+      add_route(routes, {.pattern = base + tail, .summary = "Ends a lease.", .fields = {id, sync}},
                 {{kUpdate, to(&LeaseRoutes::revoke)}});
   }
   for (const std::string base : {"leases/revoke-prefix", "revoke-prefix"})
@@ -212,9 +216,10 @@ void add_lease_routes(const SystemParts& parts, RouteList& routes) {
                .summary = "Ends all leases below a path; gives up those that cannot be revoked.",
                .sudo = true},
               {{kUpdate, to(&LeaseRoutes::revoke_force)}});
-  add_route(routes,
-            {.pattern = "leases/tidy", .summary = "Looks for leases that are due or have no token."},
-            {{kUpdate, to(&LeaseRoutes::tidy)}});
+  add_route(
+      routes,
+      {.pattern = "leases/tidy", .summary = "Looks for leases that are due or have no token."},
+      {{kUpdate, to(&LeaseRoutes::tidy)}});
   add_route(routes,
             {.pattern = "leases/count", .summary = "Counts leases by mount.", .fields = {type}},
             {{kRead, to(&LeaseRoutes::count)}});

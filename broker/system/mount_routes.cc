@@ -92,10 +92,11 @@ class MountRoutes {
     RETURN_IF_ERROR(parts_.mounts.begin_unmount(path));
     const Status ended = parts_.lease_service.wait_ended({.mount = mount->entry.accessor});
     if (!ended)
-      return Error{Errc::kInvalidArgument,
-                   fmt::format("the mount \"{}\" refuses requests from now on and goes by itself when its "
-                               "leases are revoked. {}",
-                               mount->entry.path, ended.error().message)};
+      return Error{
+          Errc::kInvalidArgument,
+          fmt::format("the mount \"{}\" refuses requests from now on and goes by itself when its "
+                      "leases are revoked. {}",
+                      mount->entry.path, ended.error().message)};
     RETURN_IF_ERROR(parts_.mounts.finish_unmounts());
     return Response{};
   }
@@ -197,16 +198,17 @@ void add_mount_routes(const SystemParts& parts, RouteList& routes) {
              .summary = "The settings of a mount.",
              .fields = tune_fields()},
             {{kRead, to(&MountRoutes::read_tune)}, {kUpdate, to(&MountRoutes::tune)}});
-  add_route(routes,
-            {.pattern = "mounts/{path...}",
-             .summary = "A mount: makes it, describes it, removes it with all its leases.",
-             .fields = {{"type", FieldType::kText, "The secrets engine: kv, static_key, database.", true},
-                        {"description", FieldType::kText, "For people."},
-                        {"config", FieldType::kMap, "Settings, as in tune."},
-                        {"options", FieldType::kMap, "Of the engine: {\"version\":\"2\"}."}}},
-            {{kRead, to(&MountRoutes::read)},
-             {kUpdate, to(&MountRoutes::enable)},
-             {kDelete, to(&MountRoutes::disable)}});
+  add_route(
+      routes,
+      {.pattern = "mounts/{path...}",
+       .summary = "A mount: makes it, describes it, removes it with all its leases.",
+       .fields = {{"type", FieldType::kText, "The secrets engine: kv, static_key, database.", true},
+                  {"description", FieldType::kText, "For people."},
+                  {"config", FieldType::kMap, "Settings, as in tune."},
+                  {"options", FieldType::kMap, "Of the engine: {\"version\":\"2\"}."}}},
+      {{kRead, to(&MountRoutes::read)},
+       {kUpdate, to(&MountRoutes::enable)},
+       {kDelete, to(&MountRoutes::disable)}});
   add_route(routes,
             {.pattern = "remount",
              .summary = "Moves a mount to another path.",
@@ -227,8 +229,7 @@ void add_auth_routes(const SystemParts& parts, RouteList& routes) {
              .fields = tune_fields(),
              .sudo = true},
             {{kRead, to(&MountRoutes::read_auth_tune)}, {kUpdate, to(&MountRoutes::tune_auth)}});
-  add_route(routes,
-            {.pattern = "auth/{path...}", .summary = "An auth method.", .sudo = true},
+  add_route(routes, {.pattern = "auth/{path...}", .summary = "An auth method.", .sudo = true},
             {{kRead, to(&MountRoutes::read_auth)},
              {kUpdate, to(&MountRoutes::enable_auth)},
              {kDelete, to(&MountRoutes::disable_auth)}});

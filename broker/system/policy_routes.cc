@@ -98,8 +98,7 @@ void add_policy_routes(const SystemParts& parts, RouteList& routes) {
   const FieldSpec text{"policy", FieldType::kText, "The policy, in HCL or JSON.", true};
   add_route(routes, {.pattern = "policies/acl", .summary = "Lists the policies."},
             {{kList, to(&PolicyRoutes::list)}, {kRead, to(&PolicyRoutes::list)}});
-  add_route(routes,
-            {.pattern = "policies/acl/{name...}", .summary = "A policy.", .fields = {text}},
+  add_route(routes, {.pattern = "policies/acl/{name...}", .summary = "A policy.", .fields = {text}},
             {{kRead, to(&PolicyRoutes::read)},
              {kUpdate, to(&PolicyRoutes::write)},
              {kDelete, to(&PolicyRoutes::remove)}});

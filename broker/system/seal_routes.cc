@@ -21,8 +21,7 @@ class SealRoutes {
   Result<Response> init(const BackendCall& call) const {
     const Fields fields(call.request.data);
     ASSIGN_OR_RETURN(const auto status, parts_.lifecycle.status());
-    if (status.initialized)
-      return Error{Errc::kInvalidArgument, "Vault is already initialized"};
+    if (status.initialized) return Error{Errc::kInvalidArgument, "Vault is already initialized"};
     for (const char* name : {"pgp_keys", "root_token_pgp_key", "recovery_pgp_keys"}) {
       const auto it = call.request.data.find(name);
       if (it != call.request.data.end() && !it->is_null() && !it->empty() && *it != "")
@@ -34,9 +33,9 @@ class SealRoutes {
     if (shares < 0 || shares > 255 || threshold < 0 || threshold > 255)
       return Error{Errc::kInvalidArgument,
                    "secret_shares and secret_threshold must be between 1 and 255"};
-    ASSIGN_OR_RETURN(const Initialized made, parts_.lifecycle.initialize(
-                                                 static_cast<int>(shares),
-                                                 static_cast<int>(threshold)));
+    ASSIGN_OR_RETURN(
+        const Initialized made,
+        parts_.lifecycle.initialize(static_cast<int>(shares), static_cast<int>(threshold)));
     Json keys = Json::array(), keys_base64 = Json::array();
     for (const Secret& share : made.shares) {
       keys.push_back(hex_encode(share.reveal()));
@@ -97,14 +96,15 @@ class SealRoutes {
 void add_seal_routes(const SystemParts& parts, RouteList& routes) {
   using enum Operation;
   const auto to = binder<SealRoutes>(parts);
-  add_route(routes,
-            {.pattern = "init",
-             .summary = "Makes the keys of a new store and its first root token.",
-             .fields = {{"secret_shares", FieldType::kInteger, "Into how many shares the key is split."},
-                        {"secret_threshold", FieldType::kInteger, "How many of them unseal."}},
-             .unauthenticated = true,
-             .works_sealed = true},
-            {{kRead, to(&SealRoutes::read_init)}, {kUpdate, to(&SealRoutes::init)}});
+  add_route(
+      routes,
+      {.pattern = "init",
+       .summary = "Makes the keys of a new store and its first root token.",
+       .fields = {{"secret_shares", FieldType::kInteger, "Into how many shares the key is split."},
+                  {"secret_threshold", FieldType::kInteger, "How many of them unseal."}},
+       .unauthenticated = true,
+       .works_sealed = true},
+      {{kRead, to(&SealRoutes::read_init)}, {kUpdate, to(&SealRoutes::init)}});
   add_route(routes,
             {.pattern = "seal-status",
              .summary = "Whether the keys are in memory.",

@@ -9,14 +9,13 @@
 #include "base/log.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/backend.h"
-#include "broker/lifecycle.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lifecycle.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
-
 #include "broker/token/token_service.h"
 #include "store/keyring.h"
 #include "store/sql.h"
@@ -38,7 +37,7 @@ struct SystemParts {
   AuditBroker& audit;
   const Clock& clock;
   Log& log;
-  std::function<Json()> describe;          // the API description
+  std::function<Json()> describe;  // the API description
   std::function<void()> wake_reaper;
   std::string version;
 };
@@ -59,7 +58,8 @@ void add_audit_routes(const SystemParts& parts, RouteList& routes);
 // Appends one route.
 void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers);
 
-// Turns the member functions of a class that is made from the parts into handlers, which share one object.
+// Turns the member functions of a class that is made from the parts into handlers, which share one
+// object.
 template <class Routes>
 auto binder(const SystemParts& parts) {
   return [handlers = std::make_shared<const Routes>(parts)](auto method) -> BackendHandler {

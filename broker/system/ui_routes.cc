@@ -79,8 +79,7 @@ class CapabilityRoutes {
     if (!paths) {
       ASSIGN_OR_RETURN(paths, fields.comma_list("path"));
     }
-    if (!paths || paths->empty())
-      return Error{Errc::kInvalidArgument, "paths must be supplied"};
+    if (!paths || paths->empty()) return Error{Errc::kInvalidArgument, "paths must be supplied"};
     Json data = Json::object();
     for (const std::string& path : *paths) data[path] = acl.capabilities(path);
     if (paths->size() == 1) data["capabilities"] = data[paths->front()];

@@ -81,14 +81,18 @@ Result<std::vector<std::string>> child_policies(const Token& parent, const Field
     policies = normalise_policies(std::move(policies), !no_default);
   }
   if (policies == std::vector<std::string>{"root"} && !parent.is_root())
-    return Error{Errc::kInvalidArgument, "root tokens may not be created without parent token being root"};
+    return Error{Errc::kInvalidArgument,
+                 "root tokens may not be created without parent token being root"};
   if (role == nullptr && !sudo) {
     for (const std::string& policy : policies) {
-      const bool held = policy == "default" || std::find(parent.policies.begin(), parent.policies.end(),
-                                                         policy) != parent.policies.end();
+      const bool held = policy == "default" ||
+                        std::find(parent.policies.begin(), parent.policies.end(), policy) !=
+                            parent.policies.end();
       if (!held)
-        return Error{Errc::kInvalidArgument, "child policies must be subset of parent: the calling "
-                                             "token does not have the policy \"" + policy + "\""};
+        return Error{Errc::kInvalidArgument,
+                     "child policies must be subset of parent: the calling "
+                     "token does not have the policy \"" +
+                         policy + "\""};
     }
   }
   return policies;

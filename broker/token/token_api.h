@@ -21,8 +21,8 @@ Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration);
 // "data" of a lookup. `secret`: nullptr where the token itself is not known (by accessor).
 Json lookup_data(const Token& token, const Secret* secret, WallTime now);
 
-// The policies of a child token: those asked for, which must be the parent's unless it has sudo, or the role's, or
-// the parent's own. kInvalidArgument says which is not allowed.
+// The policies of a child token: those asked for, which must be the parent's unless it has sudo, or
+// the role's, or the parent's own. kInvalidArgument says which is not allowed.
 Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
                                                 const TokenRole* role, bool sudo);
 

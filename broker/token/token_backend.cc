@@ -53,8 +53,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   const Token& parent = call.caller->token;
   const Fields fields(call.request.data);
   const bool sudo = parent.is_root() || has_sudo(*call.caller->acl, call.request.path);
-  if (parent.num_uses != 0)
-    return invalid("restricted use token cannot generate child tokens");
+  if (parent.num_uses != 0) return invalid("restricted use token cannot generate child tokens");
 
   TokenSpec spec;
   spec.path = call.request.path;
@@ -70,18 +69,17 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   ASSIGN_OR_RETURN(spec.explicit_max_ttl, fields.duration_or("explicit_max_ttl", Millis{0}));
   ASSIGN_OR_RETURN(spec.period, fields.duration_or("period", Millis{0}));
   if (spec.period > Millis{0} && !sudo)
-    return Error{Errc::kInvalidArgument, "root or sudo privileges required to create periodic token"};
+    return Error{Errc::kInvalidArgument,
+                 "root or sudo privileges required to create periodic token"};
   ASSIGN_OR_RETURN(spec.num_uses, fields.integer_or("num_uses", 0));
   if (spec.num_uses < 0) return invalid("number of uses cannot be negative");
   ASSIGN_OR_RETURN(spec.renewable, fields.boolean_or("renewable", true));
   ASSIGN_OR_RETURN(const std::string id, fields.text_or("id", ""));
-  if (!id.empty() && !sudo)
-    return invalid("root or sudo privileges required to specify token id");
+  if (!id.empty() && !sudo) return invalid("root or sudo privileges required to specify token id");
   if (id.size() > 256) return invalid("field \"id\": longer than 256 bytes");
   spec.id = Secret(id);
   ASSIGN_OR_RETURN(const bool no_parent, fields.boolean_or("no_parent", false));
-  if (no_parent && !sudo)
-    return invalid("root or sudo privileges required to create orphan token");
+  if (no_parent && !sudo) return invalid("root or sudo privileges required to create orphan token");
   if (!orphan && !no_parent) spec.parent = parent.id;
 
   ASSIGN_OR_RETURN(std::string display_name, fields.text_or("display_name", ""));
@@ -113,8 +111,8 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   }
   ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
   if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
-  const bool unlimited = spec.ttl == Millis{0} && spec.period == Millis{0} &&
-                         spec.explicit_max_ttl == Millis{0};
+  const bool unlimited =
+      spec.ttl == Millis{0} && spec.period == Millis{0} && spec.explicit_max_ttl == Millis{0};
   if (spec.policies == std::vector<std::string>{"root"} && unlimited && parent.expires_at)
     return invalid("expiring root tokens cannot create non-expiring root tokens");
   return spec;
@@ -180,8 +178,8 @@ Result<Response> renewed(TokenService& tokens, const Token& token, const Secret&
   ASSIGN_OR_RETURN(const Millis increment, Fields(data).duration_or("increment", Millis{0}));
   ASSIGN_OR_RETURN(auto result, tokens.renew(token, increment, mount));
   Response response;
-  response.auth = auth_of(result.token, secret,
-                          std::chrono::round<Seconds>(*result.token.expires_at - now));
+  response.auth =
+      auth_of(result.token, secret, std::chrono::round<Seconds>(*result.token.expires_at - now));
   response.warnings = std::move(result.warnings);
   return response;
 }
@@ -287,39 +285,48 @@ BackendRoutes TokenBackend::make_routes() {
   const auto add = [&](RouteSpec spec, std::map<Operation, BackendHandler> handlers) {
     routes.push_back({{std::move(spec)}, std::move(handlers)});
   };
-  add({.pattern = "create", .summary = "Makes a child of the calling token.",
+  add({.pattern = "create",
+       .summary = "Makes a child of the calling token.",
        .fields = create_fields},
       {{kUpdate, create_child}});
-  add({.pattern = "create-orphan", .summary = "Makes a token without a parent.",
+  add({.pattern = "create-orphan",
+       .summary = "Makes a token without a parent.",
        .fields = create_fields},
       {{kUpdate, create_orphan}});
-  add({.pattern = "create/{role}", .summary = "Makes a token under a token role.",
+  add({.pattern = "create/{role}",
+       .summary = "Makes a token under a token role.",
        .fields = create_fields},
       {{kUpdate, to(&TokenBackend::create_with_role)}});
   add({.pattern = "lookup", .summary = "Describes a token.", .fields = {token}},
       {{kUpdate, to(&TokenBackend::lookup)}, {kRead, to(&TokenBackend::lookup)}});
   add({.pattern = "lookup-self", .summary = "Describes the calling token."},
       {{kRead, to(&TokenBackend::lookup_self)}, {kUpdate, to(&TokenBackend::lookup_self)}});
-  add({.pattern = "lookup-accessor", .summary = "Describes the token of an accessor.",
+  add({.pattern = "lookup-accessor",
+       .summary = "Describes the token of an accessor.",
        .fields = {accessor}},
       {{kUpdate, to(&TokenBackend::lookup_accessor)}});
   add({.pattern = "renew", .summary = "Renews a token.", .fields = {token, increment}},
       {{kUpdate, to(&TokenBackend::renew)}});
   add({.pattern = "renew-self", .summary = "Renews the calling token.", .fields = {increment}},
       {{kUpdate, to(&TokenBackend::renew_self)}});
-  add({.pattern = "renew-accessor", .summary = "Renews the token of an accessor.",
+  add({.pattern = "renew-accessor",
+       .summary = "Renews the token of an accessor.",
        .fields = {accessor, increment}},
       {{kUpdate, to(&TokenBackend::renew_accessor)}});
-  add({.pattern = "revoke", .summary = "Ends a token, its children and all that they lease.",
+  add({.pattern = "revoke",
+       .summary = "Ends a token, its children and all that they lease.",
        .fields = {token}},
       {{kUpdate, to(&TokenBackend::revoke)}});
   add({.pattern = "revoke-self", .summary = "Ends the calling token and its children."},
       {{kUpdate, to(&TokenBackend::revoke_self)}});
-  add({.pattern = "revoke-accessor", .summary = "Ends the token of an accessor and its children.",
+  add({.pattern = "revoke-accessor",
+       .summary = "Ends the token of an accessor and its children.",
        .fields = {accessor}},
       {{kUpdate, to(&TokenBackend::revoke_accessor)}});
-  add({.pattern = "revoke-orphan", .summary = "Ends a token alone; its children become orphans.",
-       .fields = {token}, .sudo = true},
+  add({.pattern = "revoke-orphan",
+       .summary = "Ends a token alone; its children become orphans.",
+       .fields = {token},
+       .sudo = true},
       {{kUpdate, to(&TokenBackend::revoke_orphan)}});
   add({.pattern = "accessors", .summary = "Lists the accessors of all tokens.", .sudo = true},
       {{kList, [this](const BackendCall&) { return list_accessors(); }}});

@@ -12,8 +12,8 @@ namespace curfew::broker {
 // The paths below auth/token/. Thread-safe.
 class TokenBackend final : public Backend {
  public:
-  // `mount_ttl` gives the tuned time-to-lives of the mount; `token_ended` is called after a revocation, so that
-  // what the token held is cleared away at once.
+  // `mount_ttl` gives the tuned time-to-lives of the mount; `token_ended` is called after a
+  // revocation, so that what the token held is cleared away at once.
   TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
                std::function<TokenMountTtl()> mount_ttl, std::function<void()> token_ended);
 

@@ -124,18 +124,18 @@ Result<std::vector<std::string>> policies_under(const TokenRole& role,
                                                 std::vector<std::string> asked) {
   const bool bounded = !role.allowed_policies.empty() || !role.allowed_policies_glob.empty();
   if (asked.empty()) asked = role.allowed_policies;
-  const bool default_denied =
-      holds(role.disallowed_policies, "default") || any_match(role.disallowed_policies_glob, "default");
+  const bool default_denied = holds(role.disallowed_policies, "default") ||
+                              any_match(role.disallowed_policies_glob, "default");
   asked = normalise_policies(std::move(asked), !role.no_default_policy && !default_denied);
   for (const std::string& policy : asked) {
     if (policy == "default" && !default_denied) continue;
     const bool allowed = !bounded || holds(role.allowed_policies, policy) ||
                          any_match(role.allowed_policies_glob, policy);
-    const bool denied = holds(role.disallowed_policies, policy) ||
-                        any_match(role.disallowed_policies_glob, policy);
+    const bool denied =
+        holds(role.disallowed_policies, policy) || any_match(role.disallowed_policies_glob, policy);
     if (!allowed || denied)
-      return Error{Errc::kInvalidArgument, "token role \"" + role.name +
-                                               "\" does not allow the policy \"" + policy + "\""};
+      return Error{Errc::kInvalidArgument,
+                   "token role \"" + role.name + "\" does not allow the policy \"" + policy + "\""};
   }
   return asked;
 }
@@ -160,11 +160,10 @@ Status TokenRoles::put(const TokenRole& role) {
 }
 
 Status TokenRoles::remove(const std::string& name) {
-  return database_.write(
-      [&](store::Writer& writer) -> Status {
-        RETURN_IF_ERROR(records_.remove(writer, kScope, name));
-        return ok();
-      });
+  return database_.write([&](store::Writer& writer) -> Status {
+    RETURN_IF_ERROR(records_.remove(writer, kScope, name));
+    return ok();
+  });
 }
 
 Result<std::vector<std::string>> TokenRoles::names() const {

@@ -34,8 +34,8 @@ Status apply_fields(const Json& data, TokenRole& role);
 
 Json to_api(const TokenRole& role);
 
-// The policies of a token made under this role. `asked`: lower case; empty means the role's own. kInvalidArgument says
-// which one the role does not allow.
+// The policies of a token made under this role. `asked`: lower case; empty means the role's own.
+// kInvalidArgument says which one the role does not allow.
 Result<std::vector<std::string>> policies_under(const TokenRole& role,
                                                 std::vector<std::string> asked);
 

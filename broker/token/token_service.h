@@ -50,12 +50,12 @@ class TokenService {
 
   Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount);
 
-  // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where `remote_address` is not
-  // within its bound CIDRs.
+  // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where
+  // `remote_address` is not within its bound CIDRs.
   Result<Token> authenticate(const Secret& secret, const std::string& remote_address) const;
 
-  // Counts one use of a token that has a limited number. The token returned has num_uses -1 if this was the last
-  // one: end it after the request. kUnauthenticated: none were left.
+  // Counts one use of a token that has a limited number. The token returned has num_uses -1 if this
+  // was the last one: end it after the request. kUnauthenticated: none were left.
   Result<Token> use(const Token& token);
 
   // kInvalidArgument: not renewable, or past its maximum.
@@ -74,7 +74,8 @@ class TokenService {
   Result<std::optional<Token>> find_by_accessor(const std::string& accessor) const;
   Result<std::vector<std::string>> accessors() const { return store_.accessors(); }
 
-  // When the token of a row id ends; nullopt: never. kUnauthenticated: it has ended or does not exist.
+  // When the token of a row id ends; nullopt: never. kUnauthenticated: it has ended or does not
+  // exist.
   Result<std::optional<WallTime>> end_of(const std::string& id) const;
 
  private:
@@ -85,8 +86,8 @@ class TokenService {
   Random& random_;
 };
 
-// Puts a root token that does not expire into a store that is being initialized: `wanted`, or a random one, which
-// `made` then holds.
+// Puts a root token that does not expire into a store that is being initialized: `wanted`, or a
+// random one, which `made` then holds.
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made);
 

@@ -18,8 +18,10 @@ store::Value end_value(const Token& token) {
 }
 
 std::string context_of(const Token& token) {
-  const Json columns = {"tokens", kNamespace, token.id, token.accessor, token.parent,
-                        token.expires_at ? Json(to_unix_millis(*token.expires_at)) : Json(nullptr)};
+  const Json columns = {
+      "tokens",     kNamespace,
+      token.id,     token.accessor,
+      token.parent, token.expires_at ? Json(to_unix_millis(*token.expires_at)) : Json(nullptr)};
   return dump_json(columns);
 }
 
@@ -81,11 +83,11 @@ Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Token& token) {
   ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(token), dump_json(body_of(token))));
-  ASSIGN_OR_RETURN(const std::int64_t changed,
-                   writer.execute("UPDATE tokens SET parent = $1, expires_at = $2, sealed = $3 "
-                                  "WHERE id = $4",
-                                  {token.parent, end_value(token), store::Blob{std::move(sealed)},
-                                   token.id}));
+  ASSIGN_OR_RETURN(
+      const std::int64_t changed,
+      writer.execute("UPDATE tokens SET parent = $1, expires_at = $2, sealed = $3 "
+                     "WHERE id = $4",
+                     {token.parent, end_value(token), store::Blob{std::move(sealed)}, token.id}));
   if (changed != 1) return Error{Errc::kNotFound, "token not found"};
   return ok();
 }
@@ -168,8 +170,7 @@ Result<std::optional<Token>> TokenStore::get_by_accessor(std::string_view access
   return token;
 }
 
-Result<Token> TokenStore::change(std::string_view id,
-                                 const std::function<Status(Token&)>& change) {
+Result<Token> TokenStore::change(std::string_view id, const std::function<Status(Token&)>& change) {
   std::optional<Token> result;
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
     ASSIGN_OR_RETURN(result, find(writer, barrier_, "id", id));
@@ -187,8 +188,9 @@ Status TokenStore::end_tree(std::string_view id, WallTime now) {
     std::deque<Token> open{std::move(*root)};
     for (std::size_t ended = 0; !open.empty(); ++ended) {
       if (ended == kTreeMax)
-        return Error{Errc::kOverloaded,
-                     "the token has too many descendants to end at once; revoke its children first"};
+        return Error{
+            Errc::kOverloaded,
+            "the token has too many descendants to end at once; revoke its children first"};
       Token token = std::move(open.front());
       open.pop_front();
       ASSIGN_OR_RETURN(auto below, children(writer, barrier_, token.id));
@@ -216,12 +218,11 @@ Status TokenStore::end_alone(std::string_view id, WallTime now) {
 Result<std::vector<Token>> TokenStore::ended(WallTime now, std::size_t limit) const {
   std::vector<Token> tokens;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto rows,
-        reader.query(fmt::format("{}expires_at IS NOT NULL AND expires_at <= $1 "
-                                 "ORDER BY expires_at LIMIT $2",
-                                 kSelect),
-                     {to_unix_millis(now), static_cast<std::int64_t>(limit)}));
+    ASSIGN_OR_RETURN(const auto rows,
+                     reader.query(fmt::format("{}expires_at IS NOT NULL AND expires_at <= $1 "
+                                              "ORDER BY expires_at LIMIT $2",
+                                              kSelect),
+                                  {to_unix_millis(now), static_cast<std::int64_t>(limit)}));
     for (const store::Row& row : rows) {
       // An altered row cannot be used as a token; its leases end by themselves.
       auto token = decode(barrier_, row);
@@ -246,9 +247,9 @@ Result<std::optional<WallTime>> TokenStore::next_end() const {
 
 Status TokenStore::remove(std::string_view id) {
   return database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(const auto child,
-                     writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 LIMIT 1",
-                                      {std::string(id)}));
+    ASSIGN_OR_RETURN(
+        const auto child,
+        writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 LIMIT 1", {std::string(id)}));
     if (child) return Error{Errc::kConflict, "the token still has children"};
     auto removed = writer.execute("DELETE FROM tokens WHERE id = $1", {std::string(id)});
     if (!removed) return std::move(removed).error();
@@ -259,7 +260,8 @@ Status TokenStore::remove(std::string_view id) {
 Result<std::vector<std::string>> TokenStore::accessors() const {
   std::vector<std::string> accessors;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto rows, reader.query("SELECT accessor FROM tokens ORDER BY accessor"));
+    ASSIGN_OR_RETURN(const auto rows,
+                     reader.query("SELECT accessor FROM tokens ORDER BY accessor"));
     for (const store::Row& row : rows) accessors.push_back(row.text(0));
     return ok();
   }));

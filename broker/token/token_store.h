@@ -21,8 +21,8 @@ Result<std::string> token_row_id(const store::Barrier& barrier, const Secret& to
 Status insert_token(store::Writer& writer, const store::Barrier& barrier, const Token& token,
                     WallTime now);
 
-// The tokens in the store, each sealed together with its plain columns. Thread-safe. A mutating call is
-// durable when it returns success and has had no effect when it fails.
+// The tokens in the store, each sealed together with its plain columns. Thread-safe. A mutating
+// call is durable when it returns success and has had no effect when it fails.
 class TokenStore {
  public:
   TokenStore(store::Database& database, const store::Barrier& barrier);
@@ -39,8 +39,8 @@ class TokenStore {
   // Applies `change` inside one transaction. kNotFound: no such token.
   Result<Token> change(std::string_view id, const std::function<Status(Token&)>& change);
 
-  // Ends a token and every token below it, as of `now`: from this commit on none of them is accepted. What they
-  // hold is cleared away later (see TokenReaper).
+  // Ends a token and every token below it, as of `now`: from this commit on none of them is
+  // accepted. What they hold is cleared away later (see TokenReaper).
   Status end_tree(std::string_view id, WallTime now);
 
   // Ends a token alone; its children become orphans.

@@ -1,0 +1,108 @@
+#include "tests/broker/scripted_engine.h"
+
+#include "engines/registry.h"
+
+namespace curfew::broker {
+namespace {
+
+using engines::CallContext;
+using engines::Phase;
+
+class ScriptedEngine final : public engines::SecretEngine {
+ public:
+  explicit ScriptedEngine(ScriptedWorld& world)
+      : world_(world),
+        routes_({{{.pattern = "creds/{role}", .summary = "A name.", .issues_lease = true}, {}},
+                 {{.pattern = "fail", .summary = "Fails."},
+                  {{Operation::kRead, [](const engines::Call&) -> Result<engines::Reply> {
+                      return Error{Errc::kRefused, "it always fails"};
+                    }}}}}) {}
+
+  std::string_view type() const override { return "scripted"; }
+  const engines::CallRoutes& routes() const override { return routes_; }
+
+  Result<engines::IssuePlan> plan(const engines::IssueRequest& request,
+                                  Random& random) const override {
+    ASSIGN_OR_RETURN(const Millis ttl, Fields(request.data).duration_or("ttl", Millis{0}));
+    const std::string name = "n-" + random_base62(random, 8);
+    return engines::IssuePlan{
+        .role = request.params.at("role"),
+        .handle = {"target", {{"name", name}, {"role", request.params.at("role")}}},
+        .terms = {.ttl = world_.role_ttl, .max_ttl = world_.role_max, .requested_ttl = ttl},
+        .work = nullptr};
+  }
+
+  Result<engines::Issued> apply(const engines::DurableIntent& intent, const CallContext&) override {
+    using enum ScriptedWorld::Fault;
+    if (world_.during_apply) world_.during_apply(intent.lease_id());
+    const auto name = intent.plan().handle.fields.at("name").get<std::string>();
+    const auto fault = world_.apply_fault.load();
+    if (fault == kBefore) return Error{Errc::kUnavailable, "the target is down"};
+    if (fault == kInDoubtUndone) return Error{Errc::kInDoubt, "the connection broke"};
+    world_.add(name);
+    if (fault == kInDoubtDone) return Error{Errc::kInDoubt, "the connection broke"};
+    return engines::Issued{.data = {{"username", name}, {"password", "pw-" + name}},
+                           .facts = {{"oid", 4711}}};
+  }
+
+  Result<engines::Receipt> revoke(const std::string& lease_id, const engines::Handle& handle,
+                                  engines::PhaseRecord& phases, const CallContext&) override {
+    ++world_.revokes;
+    if (world_.during_revoke) world_.during_revoke(lease_id);
+    const int faults = world_.revoke_faults.load();
+    if (faults != 0) {
+      if (faults > 0) --world_.revoke_faults;
+      return Error{Errc::kUnavailable, "the target is down"};
+    }
+    const auto name = handle.fields.at("name").get<std::string>();
+    if (!phases.is_done(Phase::kLockOut))
+      RETURN_IF_ERROR(phases.done(Phase::kLockOut, Json::object()));
+    if (!phases.is_done(Phase::kTerminate))
+      RETURN_IF_ERROR(phases.done(Phase::kTerminate, {{"sessions", 0}}));
+    if (handle.fields.at("role") == "locked")
+      return Error{Errc::kRefused, "something depends on it"};
+    world_.drop(name);
+    RETURN_IF_ERROR(phases.done(Phase::kDrop, Json::object()));
+    return engines::Receipt{.checked = {{"absent", !world_.has(name)}}};
+  }
+
+  Status renew(const std::string&, const engines::Handle& handle, WallTime expires_at,
+               const CallContext&) override {
+    world_.renewed[handle.fields.at("name").get<std::string>()] = expires_at;
+    return ok();
+  }
+
+ private:
+  ScriptedWorld& world_;
+  const engines::CallRoutes routes_;
+};
+
+}  // namespace
+
+std::set<std::string> ScriptedWorld::names() const {
+  const std::scoped_lock lock(mutex_);
+  return names_;
+}
+
+bool ScriptedWorld::has(const std::string& name) const {
+  const std::scoped_lock lock(mutex_);
+  return names_.contains(name);
+}
+
+void ScriptedWorld::add(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  names_.insert(name);
+}
+
+void ScriptedWorld::drop(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  names_.erase(name);
+}
+
+engines::Factory make_scripted_engine(ScriptedWorld& world) {
+  return [&world](engines::Services) -> Result<std::unique_ptr<engines::SecretEngine>> {
+    return std::unique_ptr<engines::SecretEngine>(std::make_unique<ScriptedEngine>(world));
+  };
+}
+
+}  // namespace curfew::broker
