@@ -8,6 +8,7 @@
 #include <latch>
 #include <thread>
 
+#include "base/system_clock.h"
 #include "tests/fakes/faulty_vfs.h"
 #include "tests/store/temp_folder.h"
 
@@ -54,6 +55,7 @@ class SqliteTest : public testing::Test {
   }
 
   const TempFolder folder_;
+  const SystemClock clock_;
   const std::unique_ptr<Log> log_ = make_null_log();
   const std::string path_ = folder_.file("curfew.db");
   std::unique_ptr<SqliteDatabase> database_;
@@ -236,8 +238,8 @@ TEST_F(SqliteTest, LogStaysBoundedWhileReadsOverlapWithoutAGap) {
           RETURN_IF_ERROR(reader.query("SELECT count(*) FROM meta"));
           // Goes on until another read has begun too, so that there is never none.
           const int own = ++begun;
-          const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
-          while (begun == own && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+          const SteadyTime end = clock_.steady() + Millis{2};
+          while (begun == own && clock_.steady() < end) std::this_thread::yield();
           return ok();
         }));
       }
@@ -304,12 +306,12 @@ TEST_F(SqliteTest, StartDoesNotReadTheRows) {
         "'m', 'r', 't', 'tok', 'e', 1, i, i, i, 0, zeroblob(300) FROM n"));
     return ok();
   }));
-  const auto before = std::chrono::steady_clock::now();
+  const SteadyTime before = clock_.steady();
   open();
-  const auto took = std::chrono::steady_clock::now() - before;
+  const Millis took = clock_.steady() - before;
   EXPECT_GT(fs::file_size(path_), 20'000'000u);
   // It takes 3 ms; a scan of this file takes 100 and more.
-  EXPECT_LT(took, std::chrono::milliseconds(1'000));
+  EXPECT_LT(took, Millis{1'000});
 }
 
 }  // namespace
