@@ -274,6 +274,7 @@ void HttpServer::stop(Millis grace) {
 
 HttpServerStats HttpServer::stats() const {
   HttpServerStats stats;
+  stats.body_bytes = impl_->body_bytes;
   stats.running = impl_->pool.running();
   stats.waiting = impl_->pool.waiting();
   stats.requests = impl_->requests;

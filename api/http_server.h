@@ -41,6 +41,7 @@ struct HttpServerOptions {
 
 struct HttpServerStats {
   std::size_t connections = 0;  // open now
+  std::size_t body_bytes = 0;   // of requests, held now
   std::size_t running = 0;      // requests in handlers now
   std::size_t waiting = 0;      // requests that wait for a worker now
   std::uint64_t requests = 0;   // that reached a handler, since the start

@@ -57,9 +57,17 @@ void HttpSession::start() {
 
 void HttpSession::stop_soon() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (self->phase_ == Phase::kIdle) return self->end();
+    if (self->phase_ == Phase::kIdle) return self->stop_reading();
     if (self->phase_ == Phase::kHandshake) self->close();
   });
+}
+
+// A request whose first bytes are here has begun: those that wait are about to be read, and what
+// was read already reaches on_read() in spite of the cancelling.
+void HttpSession::stop_reading() {
+  if (peek_byte(socket_.native_handle()) >= 0) return;
+  ErrorCode ignored;
+  socket_.cancel(ignored);
 }
 
 void HttpSession::abort() {
@@ -108,7 +116,7 @@ void HttpSession::next_request() {
   parser_.emplace(HttpParser::Limits{host_.options.header_bytes_max, host_.options.body_bytes_max});
   phase_ = Phase::kIdle;
   head_only_ = false;
-  if (host_.stopping) return end();
+  if (host_.stopping && filled_ == 0 && peek_byte(socket_.native_handle()) < 0) return end();
   if (filled_ > 0) return advance();  // the next request came with the last one
   arm(host_.options.idle_timeout);
   read_some();

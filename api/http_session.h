@@ -74,6 +74,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     kDead
   };
 
+  void stop_reading();
   void begin();
   void detect_tls();
   void next_request();

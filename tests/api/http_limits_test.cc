@@ -89,20 +89,18 @@ TEST_F(HttpLimitsTest, BodiesOfAllConnectionsTogetherAreBounded) {
         holders.back().send("PUT /v1/a HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" +
                             std::string(11'000, 'x')));
   }
+  ASSERT_TRUE(eventually([&] { return server_->stats().body_bytes == 9 * 11'000; }));
   RawClient last(port());
-  RawAnswer answer;
-  ASSERT_TRUE(eventually([&] {  // the holders' bytes may still be on the way
-    RawClient probe(port());
-    answer = probe.exchange(with_body("PUT", "/v1/a", std::string(5000, 'x')));
-    return answer.status == 503;
-  }));
+  const RawAnswer answer = last.exchange(with_body("PUT", "/v1/a", std::string(5000, 'x')));
+  EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.headers.at("retry-after"), "1");
-  EXPECT_EQ(last.exchange(get("/v1/a")).status, 200);
+  EXPECT_TRUE(last.wait_for_close());
+  RawClient without_body(port());
+  EXPECT_EQ(without_body.exchange(get("/v1/a")).status, 200);
   holders.clear();
-  EXPECT_TRUE(eventually([&] {
-    RawClient probe(port());
-    return probe.exchange(with_body("PUT", "/v1/a", std::string(5000, 'x'))).status == 200;
-  }));
+  EXPECT_TRUE(eventually([&] { return server_->stats().body_bytes == 0; }));
+  RawClient next(port());
+  EXPECT_EQ(next.exchange(with_body("PUT", "/v1/a", std::string(5000, 'x'))).status, 200);
 }
 
 TEST_F(HttpLimitsTest, SlowHeadersAreCutOff) {

@@ -37,6 +37,7 @@ TEST_F(HttpStopTest, RequestsThatHaveBegunAreAnswered) {
   RawClient handling(port());
   ASSERT_TRUE(handling.send(get("/gate")));
   RawClient sending(port());
+  ASSERT_EQ(sending.exchange(get("/v1/a")).status, 200);
   ASSERT_TRUE(sending.send("PUT /v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{"));
   gate_.wait_for(1);
   const auto port_before = port();
