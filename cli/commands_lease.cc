@@ -30,18 +30,17 @@ Result<int> list(Call& call) {
   return show_keys(call, reply, prefix);
 }
 
-// What the server keeps of a lease's end: the proof that its access is gone.
+// Unlike a look-up this also finds leases that have ended, with the proof that access is gone.
 Result<int> show(Call& call) {
   ASSIGN_OR_RETURN(const ApiReply reply,
                    call.api().send({.method = "POST",
                                     .path = "sys/leases/receipt",
                                     .body = Json{{"lease_id", call.word(0)}},
-                                    .doing = "reading the receipt of " + call.word(0),
+                                    .doing = "reading the lease " + call.word(0),
                                     .none_ok = true}));
   if (reply.is_miss()) {
-    return missing_error("There is no receipt for the lease " + call.word(0) +
-                         ".\nA lease gets one when its access is proven gone; `curfew lease lookup "
-                         "LEASE` shows one that still lives.");
+    return missing_error("There is no lease " + call.word(0) +
+                         ", and there was none that is remembered");
   }
   if (!call.print.field().empty() || !call.print.is_table()) return call.print.answer(reply);
   call.print.warnings(reply.body);
@@ -110,7 +109,8 @@ void add_lease_commands(CommandTable& table) {
                             .run = list});
   table.commands.push_back(
       {.path = "lease show",
-       .summary = "Shows the receipt of a lease that has ended: the proof that access is gone",
+       .summary =
+           "Shows a lease, also one that has ended: its state, and the proof that access is gone",
        .synopsis = "[flags] LEASE",
        .words = {1, 1},
        .flags = {field_flag()},

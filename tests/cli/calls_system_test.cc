@@ -74,11 +74,11 @@ INSTANTIATE_TEST_SUITE_P(
                  "seal_wrap":false,"options":null,"config":{"options":null,"force_no_cache":false,
                  "default_lease_ttl":"0s","max_lease_ttl":"0s"}})"}},
         Case{"auth_list", {"auth", "list"}, {kData}, {"GET /v1/sys/auth"}},
-        Case{
-            "auth_tune",
-            {"auth", "tune", "-max-lease-ttl=1h", "auth/approle/"},
-            {kNothing},
-            {R"(POST /v1/sys/mounts/auth/approle/tune {"default_lease_ttl":"","max_lease_ttl":"1h0m0s"})"}},
+        Case{"auth_tune",
+             {"auth", "tune", "-max-lease-ttl=1h", "auth/approle/"},
+             {kNothing},
+             {"POST /v1/sys/mounts/auth/approle/tune "
+              R"({"default_lease_ttl":"","max_lease_ttl":"1h0m0s"})"}},
         Case{"auth_disable",
              {"auth", "disable", "approle"},
              {kNothing},

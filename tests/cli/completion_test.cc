@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include <cstdio>
 #include <set>
 #include <sstream>
 
@@ -19,12 +21,24 @@ std::string bash_offers(const std::string& typed) {
                              "compopt() { :; }\n"
                              "_curfew\n"
                              "echo \"${COMPREPLY[@]}\"\n";
-  const std::string command = "bash " + directory.file("script", script) + " 2>&1";
-  FILE* pipe = ::popen(command.c_str(), "r");
+  const std::string path = directory.file("script", script);
+  int ends[2];
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::dup2(ends[1], STDERR_FILENO);
+    ::execlp("bash", "bash", path.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(ends[1]);
   std::string out;
   char buffer[512];
-  while (pipe != nullptr && std::fgets(buffer, sizeof buffer, pipe) != nullptr) out += buffer;
-  if (pipe != nullptr) ::pclose(pipe);
+  for (ssize_t got = 0; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+    out.append(buffer, static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  ::waitpid(child, nullptr, 0);
   return out;
 }
 
