@@ -198,6 +198,10 @@ std::string ApiClient::hint(const HttpRequest& http, const HttpResponse& respons
       [[fallthrough]];
     case 401:
     case 403:
+      if (!no_token && mentions(errors, "preflight capability check")) {
+        return "No engine is mounted there, or no policy of the token reaches below it: `curfew "
+               "secrets list` shows the mounts, `curfew token capabilities PATH` what you may do.";
+      }
       if (no_token) return "No token was sent: run `curfew login` or set CURFEW_TOKEN.";
       return "The token" +
              (settings_.token_source.empty() ? "" : " from " + settings_.token_source) +

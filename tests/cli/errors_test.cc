@@ -53,6 +53,8 @@ TEST_F(Errors, ForbiddenNamesTheTokensSource) {
 }
 
 TEST_F(Errors, EachStatusSaysWhatToDoNext) {
+  EXPECT_NE(refusal(403, "preflight capability check returned 403").find("curfew secrets list"),
+            std::string::npos);
   EXPECT_NE(refusal(503, "Vault is sealed").find("curfew operator unseal"), std::string::npos);
   EXPECT_NE(refusal(501, "not initialized").find("curfew operator init"), std::string::npos);
   EXPECT_NE(refusal(404, "no handler for route 'a'").find("curfew secrets list"),
