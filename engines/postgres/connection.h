@@ -66,8 +66,8 @@ class Connection {
   bool in_transaction() const;
   // Open, outside a transaction, nothing unread: fit to be used again.
   bool is_idle() const;
-  // As is_idle(), after a look at the socket for what the server sent meanwhile.
-  bool still_alive();
+  // As is_idle(), and the server has not said or closed anything meanwhile.
+  bool still_alive() const;
   // The session has settings of its own now and is not to be shared with later users.
   void taint() { tainted_ = true; }
   bool is_tainted() const { return tainted_; }

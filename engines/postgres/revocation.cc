@@ -24,6 +24,11 @@ Error refused(const FoundRole& role, std::string_view step, Error error,
         "; the broker's login {} lacks the right: it needs CREATEROLE, and "
         "SUPERUSER for roles that have attributes of their own",
         connection.login());
+  if (connection.sqlstate() == "2BP01")
+    error.message += fmt::format(
+        ": {}; the broker's login {} cannot take away what others granted or own: let them, or a "
+        "superuser, run DROP OWNED BY {}",
+        connection.server_detail(), connection.login(), quote_identifier(role.name));
   return error;
 }
 
