@@ -43,9 +43,11 @@ FoundRole role_of(const Row& row) {
     if (row[3 + i] == "t") role.attributes.emplace_back(attributes[i]);
   if (const auto members = parse_json(row[9].value_or("[]")); members && members->is_array()) {
     for (const Json& member : *members) {
-      if (!member.is_array() || member.size() != 2 || !member[0].is_string()) continue;
-      role.member_of.push_back({member[0].get<std::string>(),
-                                member[1].is_string() ? member[1].get<std::string>() : ""});
+      if (!member.is_array() || member.size() != 3 || !member[0].is_string() ||
+          !member[1].is_string())
+        continue;
+      role.memberships.push_back({member[0].get<std::string>(), member[1].get<std::string>(),
+                                  member[2].is_string() ? member[2].get<std::string>() : ""});
     }
   }
   role.sessions = to_count(row[10]);
@@ -123,9 +125,11 @@ std::string find_role_sql(const LeaseHandle& handle) {
   return fmt::format(
       R"sql(SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
   r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, w.rolname))
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, u.rolname, w.rolname))
      FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-     LEFT JOIN pg_catalog.pg_roles w ON w.oid = m.grantor WHERE m.member = r.oid),
+     JOIN pg_catalog.pg_roles u ON u.oid = m.member
+     LEFT JOIN pg_catalog.pg_roles w ON w.oid = m.grantor
+     WHERE m.member = r.oid OR (m.roleid = r.oid AND u.rolname <> current_user)),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d
      WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid

@@ -55,8 +55,10 @@ std::string grant_lock();
 // "2027-01-15 08:00:01+0000", rounded up to a whole second.
 std::string expiry_text(WallTime time);
 
+// `member` is in `group`; one of the two is the role that was looked for.
 struct Membership {
   std::string group;
+  std::string member;
   std::string grantor;
 };
 
@@ -66,7 +68,7 @@ struct FoundRole {
   std::string name;
   bool can_login = false;
   std::vector<std::string> attributes;  // beyond LOGIN: "SUPERUSER", "CREATEROLE", …
-  std::vector<Membership> member_of;
+  std::vector<Membership> memberships;  // both ways, but for the broker's login in it
   std::int64_t sessions = 0;
   std::int64_t dependencies_here = 0;            // in this database and on shared objects
   std::vector<std::string> databases_elsewhere;  // with dependencies in them

@@ -32,10 +32,9 @@ Error refused(const FoundRole& role, std::string_view step, Error error,
   return error;
 }
 
-std::string revoke_membership(const FoundRole& role, const Membership& membership,
-                              int server_version) {
+std::string revoke_membership(const Membership& membership, int server_version) {
   std::string sql = fmt::format("REVOKE {} FROM {}", quote_identifier(membership.group),
-                                quote_identifier(role.name));
+                                quote_identifier(membership.member));
   // Since version 16 each grantor's grant stands for itself.
   if (server_version >= 160000 && !membership.grantor.empty())
     sql += " GRANTED BY " + quote_identifier(membership.grantor);
@@ -121,14 +120,14 @@ Result<Json> Revocation::lock_out_role(LeaseTransaction& transaction, const Foun
       quote_identifier(role.name));
   for (const std::string& attribute : role.attributes) alter += " NO" + attribute;
   std::string memberships;
-  for (const Membership& membership : role.member_of)
-    memberships += ";\n" + revoke_membership(role, membership, connection.server_version());
+  for (const Membership& membership : role.memberships)
+    memberships += ";\n" + revoke_membership(membership, connection.server_version());
   Json note{
       {"role", role.name}, {"role_oid", role.oid}, {"locked_at", format_rfc3339(clock_.wall())}};
   auto locked = transaction.commit(alter + memberships);
   if (locked) return note;
   connection.roll_back();
-  if (role.member_of.empty() || !connection.is_idle())
+  if (role.memberships.empty() || !connection.is_idle())
     return refused(role, "locking out", std::move(locked).error(), connection);
 
   // A membership that may not be revoked must not keep the door open.
@@ -137,12 +136,12 @@ Result<Json> Revocation::lock_out_role(LeaseTransaction& transaction, const Foun
   locked = transaction.commit(alter);
   if (!locked) return refused(role, "locking out", std::move(locked).error(), connection);
   std::vector<std::string> kept;
-  for (const Membership& membership : role.member_of) {
+  for (const Membership& membership : role.memberships) {
     auto revoked =
-        connection.run(revoke_membership(role, membership, connection.server_version()), deadline_);
+        connection.run(revoke_membership(membership, connection.server_version()), deadline_);
     if (!revoked)
-      kept.push_back(fmt::format("membership in \"{}\" ends only with the role: {}",
-                                 membership.group, revoked.error().message));
+      kept.push_back(fmt::format("membership of \"{}\" in \"{}\" ends only with the role: {}",
+                                 membership.member, membership.group, revoked.error().message));
   }
   warn(kept);
   note["warnings"] = kept;

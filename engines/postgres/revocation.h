@@ -17,7 +17,7 @@ class LeaseTransaction;
 // Takes the role of one lease away, in four phases that each are idempotent and a transaction of
 // their own under the lease's lock:
 //
-//   lock out    NOLOGIN, no password, an expiry in the past, no memberships
+//   lock out    NOLOGIN, no password, an expiry in the past, no memberships (nor members)
 //   terminate   its sessions are ended, and looked for again until there are none
 //   clean       the operator's statements, then what is left by clean_database()
 //   drop        DROP ROLE; then a look over another connection that nothing is there any more

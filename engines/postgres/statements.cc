@@ -74,8 +74,8 @@ void look_inside(std::string_view body, StatementFacts& facts) {
   const auto holds = [&](std::string_view text) { return lower.find(text) != std::string::npos; };
   if (holds("grant") || holds("revoke")) facts.grants_on_objects = true;
   if (holds("valid until")) facts.sets_expiry = true;
-  if (holds("set_config") || holds("pg_advisory_lock") || holds(" temp"))
-    facts.changes_session = true;
+  for (const char* text : {"set_config", "set ", "pg_advisory_lock", " temp"})
+    if (holds(text)) facts.changes_session = true;
   if (holds("reassign owned")) facts.reassigns_owned = true;
 }
 

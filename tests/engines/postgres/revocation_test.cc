@@ -135,6 +135,35 @@ TEST_P(Revocation, locking_out_is_durable_before_anything_else_is_tried) {
   expect_gone(leased, *receipt);
 }
 
+// Up to version 14 the holder of a role can make others members of it; later somebody else can.
+TEST_P(Revocation, whom_the_holder_let_in_is_put_out_with_it) {
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  const auto friend_of_it = world_.database.login("");
+  admin_.run("GRANT \"" + leased.username + "\" TO " + friend_of_it.user);
+  test::PgSession session(world_.database.url(friend_of_it.user, friend_of_it.password));
+  EXPECT_EQ(session.value("SELECT count(*) FROM orders"), "100");
+  fakes::MemoryPhases phases;
+  phases.fail_done(1);
+  ASSERT_FALSE(world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in()));
+  EXPECT_EQ(session.try_run("SELECT count(*) FROM orders"), "42501");
+  EXPECT_EQ(session.try_run("SET ROLE \"" + leased.username + "\""), "42501");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, a_membership_that_cannot_be_revoked_does_not_keep_the_door_open) {
+  const std::string powerful = world_.database.role_prefix() + "_super";
+  admin_.run("CREATE ROLE " + powerful + " NOLOGIN SUPERUSER");
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  admin_.run("GRANT " + powerful + " TO \"" + leased.username + "\"");
+  const Receipt receipt = world_.revoke(leased);
+  expect_gone(leased, receipt);
+  if (!broker_is_superuser()) {
+    EXPECT_THAT(receipt.warnings.dump(), HasSubstr(powerful));
+  }
+}
+
 TEST_P(Revocation, resumes_behind_every_phase) {
   world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";");
   for (int n = 1; n <= 4; ++n) {
