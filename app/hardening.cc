@@ -13,6 +13,8 @@ void harden_process() {
   (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   // A client or a target that goes away shows as an error of the write.
   (void)std::signal(SIGPIPE, SIG_IGN);
+  // So does a limit on the size of files: the request is refused, the process lives.
+  (void)std::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace curfew::app

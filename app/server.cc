@@ -51,17 +51,30 @@ void print_listeners(const Program& program, const ServerConfig& config) {
 }
 
 // Sends one request through the front door as the owner of `token`.
-Status write_as(Program& program, const Secret& token, std::string path, Json data) {
+Result<Json> send_as(Program& program, const Secret& token, Operation operation, std::string path,
+                     Json data) {
   broker::Request request;
   request.id = random_uuid(program.random);
-  request.operation = Operation::kUpdate;
+  request.operation = operation;
   request.path = std::move(path);
   request.data = std::move(data);
   request.token = token;
   request.remote_address = "127.0.0.1";
   auto done = program.broker->handle(std::move(request));
   if (!done) return std::move(done).error();
-  return ok();
+  return std::move(done->data);
+}
+
+// The store of a development server goes with it, so that nobody could end its leases later.
+void end_leases(Program& program, const Secret& token) {
+  const auto mounts = send_as(program, token, Operation::kRead, "sys/mounts", Json::object());
+  if (!mounts) return;
+  for (const auto& [path, mount] : mounts->items()) {
+    const auto ended = send_as(program, token, Operation::kUpdate,
+                               "sys/leases/revoke-prefix/" + path, Json::object());
+    if (!ended)
+      program.log->error("leases left behind", {{"mount", path}, {"error", ended.error().message}});
+  }
 }
 
 }  // namespace
@@ -96,10 +109,10 @@ Status run_dev_server(const DevOptions& options, const std::string& version) {
   ASSIGN_OR_RETURN(const auto made, lifecycle.initialize(1, 1, Secret(options.root_token)));
   const std::string share = base64_encode(made.shares.front().reveal());
   RETURN_IF_ERROR(lifecycle.unseal(Secret(share)));
-  RETURN_IF_ERROR(write_as(*program, made.root_token, "sys/mounts/secret",
-                           {{"type", "kv"},
-                            {"description", "key/value secret storage"},
-                            {"options", {{"version", "2"}}}}));
+  RETURN_IF_ERROR(send_as(*program, made.root_token, Operation::kUpdate, "sys/mounts/secret",
+                          {{"type", "kv"},
+                           {"description", "key/value secret storage"},
+                           {"options", {{"version", "2"}}}}));
   RETURN_IF_ERROR(listen(*program, config));
 
   std::cout << "Curfew " << version << ", development server\n";
@@ -111,7 +124,8 @@ Status run_dev_server(const DevOptions& options, const std::string& version) {
             << "Root Token: " << made.root_token.reveal() << "\n\n"
             << std::flush;
   wait_for_stop(*program, signals);
-  stop(*program);
+  program->server->stop(kStopGrace);
+  end_leases(*program, made.root_token);
   return ok();
 }
 

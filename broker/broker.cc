@@ -18,11 +18,23 @@
 
 namespace curfew::broker {
 
+namespace {
+
+// Counts what the data key has sealed, and makes a new one before random nonces could repeat.
+Status keep_keys(store::Keyring& keyring, store::Database& database) {
+  RETURN_IF_ERROR(keyring.record_usage(database));
+  return keyring.is_rotation_due() ? keyring.rotate(database) : ok();
+}
+
+}  // namespace
+
 // In the order in which they need each other; destroyed in the reverse order.
 struct Broker::Parts {
   Parts(Dependencies d, BrokerOptions o)
       : options(std::move(o)),
         log(d.log),
+        database(d.database),
+        keyring(d.keyring),
         records(d.keyring, "root"),
         lifecycle(d.seal, d.clock, d.random, d.log),
         token_store(d.database, d.keyring),
@@ -37,8 +49,10 @@ struct Broker::Parts {
                 [this] { reaper.wake(); }}),
         revoker(lease_store, mounts, d.clock, d.random, d.log, options.revoker),
         leases(lease_store, revoker, mounts, d.clock, d.random, d.log, [this] { reaper.wake(); }),
-        reaper(lease_store, token_store, mounts, revoker, d.clock, d.log, options.reaper,
-               [this] { leases.attempt_finished(); }),
+        reaper(
+            lease_store, token_store, mounts, revoker, d.clock, d.log, options.reaper,
+            [this] { leases.attempt_finished(); },
+            [d] { return keep_keys(d.keyring, d.database); }),
         token_backend(
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
@@ -60,6 +74,8 @@ struct Broker::Parts {
 
   void take_down() {
     reaper.stop();
+    const Status counted = keyring.record_usage(database);
+    if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
     mounts.unload();
     policies.forget();
     audit.unload();
@@ -69,6 +85,8 @@ struct Broker::Parts {
 
   const BrokerOptions options;
   Log& log;
+  store::Database& database;
+  store::Keyring& keyring;
   store::Records records;
   Lifecycle lifecycle;
   TokenStore token_store;

@@ -21,7 +21,6 @@ Status Lifecycle::bring_up() {
     return up.error();
   }
   serving_ = true;
-  log_.info("unsealed");
   return ok();
 }
 
@@ -34,7 +33,6 @@ Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secre
                         return insert_root_token(writer, barrier, root_token, clock_.wall(),
                                                  random_, out.root_token);
                       }));
-  log_.info("initialized");
   ASSIGN_OR_RETURN(const auto now, seal_.status());
   if (!now.sealed) RETURN_IF_ERROR(bring_up());
   return out;
@@ -62,7 +60,6 @@ void Lifecycle::seal() {
   if (!serving_.exchange(false)) return;
   hooks_.sealing();
   seal_.seal();
-  log_.info("sealed");
 }
 
 Result<store::SealStatus> Lifecycle::status() const {

@@ -10,12 +10,13 @@ constexpr std::size_t kTokenBatch = 200;
 constexpr std::size_t kQueueMax = 4096;
 // The wall clock may be stepped while this waits: look again after a second at the latest.
 constexpr Millis kLookAgain = Seconds{1};
+constexpr Millis kHousekeeping = std::chrono::minutes{1};
 
 }  // namespace
 
 Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
                const Clock& clock, Log& log, ReaperOptions options,
-               std::function<void()> attempt_finished)
+               std::function<void()> attempt_finished, std::function<Status()> housekeeping)
     : leases_(leases),
       tokens_(tokens),
       mounts_(mounts),
@@ -23,7 +24,8 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revok
       clock_(clock),
       log_(log),
       options_(options),
-      attempt_finished_(std::move(attempt_finished)) {}
+      attempt_finished_(std::move(attempt_finished)),
+      housekeeping_(std::move(housekeeping)) {}
 
 Reaper::~Reaper() {
   stop();
@@ -106,8 +108,16 @@ bool Reaper::enqueue(Lease lease) {
   return true;
 }
 
+void Reaper::keep_house() {
+  if (clock_.steady() < next_housekeeping_) return;
+  next_housekeeping_ = clock_.steady() + kHousekeeping;
+  const Status done = housekeeping_();
+  if (!done) log_.warn("housekeeping failed", {{"error", done.error().message}});
+}
+
 void Reaper::find_work() {
   for (;;) {
+    keep_house();
     std::vector<Lease> due;
     const Status found = find_leases(due);
     if (!found) log_.error("looking for due leases failed", {{"error", found.error().message}});

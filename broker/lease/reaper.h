@@ -34,7 +34,7 @@ class Reaper {
  public:
   Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
          const Clock& clock, Log& log, ReaperOptions options,
-         std::function<void()> attempt_finished);
+         std::function<void()> attempt_finished, std::function<Status()> housekeeping);
   ~Reaper();  // stops
 
   void start();
@@ -52,6 +52,7 @@ class Reaper {
   void work();
   Status sweep_tokens();
   Status find_leases(std::vector<Lease>& due);
+  void keep_house();
   bool enqueue(Lease lease);
   void revoke_or_remove(const std::string& id, bool ended);
   Millis time_to_next();
@@ -70,6 +71,7 @@ class Reaper {
   Log& log_;
   const ReaperOptions options_;
   const std::function<void()> attempt_finished_;
+  const std::function<Status()> housekeeping_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -81,6 +83,7 @@ class Reaper {
   std::set<std::string> queued_;             // ids in queue_ or being worked on
   std::map<std::string, std::size_t> busy_;  // threads by resource
 
+  SteadyTime next_housekeeping_{};  // of the thread that finds work
   std::vector<std::thread> threads_;
 };
 

@@ -66,7 +66,8 @@ Status SealedMountStorage::write(const std::function<Status(engines::StorageWrit
 }
 
 StoredMountLeases::StoredMountLeases(LeaseStore& leases, const Clock& clock,
-                                     std::string mount_accessor, std::function<std::string()> mount_path,
+                                     std::string mount_accessor,
+                                     std::function<std::string()> mount_path,
                                      std::function<void()> lease_ended)
     : leases_(leases),
       clock_(clock),

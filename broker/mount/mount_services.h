@@ -25,8 +25,8 @@ class SealedMountStorage final : public engines::MountStorage {
   const std::string scope_;
 };
 
-// Thread-safe. `mount_path` gives the path that the mount has now; `lease_ended` is called when leases were made
-// due.
+// Thread-safe. `mount_path` gives the path that the mount has now; `lease_ended` is called when
+// leases were made due.
 class StoredMountLeases final : public engines::MountLeases {
  public:
   StoredMountLeases(LeaseStore& leases, const Clock& clock, std::string mount_accessor,

@@ -213,8 +213,8 @@ Status MountTable::finish_unmount(const MountEntry& entry) {
   }));
   if (live) return ok();
   const std::unique_lock lock(mutex_);
-  mounts_.erase(entry.path);
-  dependencies_.log.info("mount removed", {{"path", entry.path}, {"type", entry.type}});
+  if (mounts_.erase(entry.path) == 1)
+    dependencies_.log.info("mount removed", {{"path", entry.path}, {"type", entry.type}});
   return ok();
 }
 

@@ -87,6 +87,8 @@ class MountRoutes {
 
   Result<Response> disable(const BackendCall& call) const {
     const std::string& path = call.param("path");
+    if (path.empty())
+      return Error{Errc::kUnsupportedOperation, "name the mount: sys/mounts/<path>"};
     const auto mount = parts_.mounts.at(path);
     if (!mount) return Response{};
     RETURN_IF_ERROR(parts_.mounts.begin_unmount(path));

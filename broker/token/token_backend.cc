@@ -164,7 +164,7 @@ Result<Response> TokenBackend::lookup_accessor(const BackendCall& call) const {
   return Response{.data = lookup_data(*token, nullptr, call.now)};
 }
 
-Result<Response> TokenBackend::list_accessors() const {
+Result<Response> TokenBackend::list_accessors(const BackendCall&) const {
   ASSIGN_OR_RETURN(auto accessors, tokens_.accessors());
   return Response{.data = {{"keys", std::move(accessors)}}};
 }
@@ -240,6 +240,13 @@ Result<Response> TokenBackend::revoke_orphan(const BackendCall& call) {
   return no_content();
 }
 
+Result<Response> TokenBackend::tidy(const BackendCall&) {
+  token_ended_();
+  return Response{.status = 202,
+                  .warnings = {"Tidy operation successfully started. Any information from the "
+                               "operation will be printed to the server's log."}};
+}
+
 // ---- roles ----------------------------------------------------------------------------------
 
 Result<Response> TokenBackend::read_role(const BackendCall& call) const {
@@ -262,88 +269,9 @@ Result<Response> TokenBackend::delete_role(const BackendCall& call) {
   return no_content();
 }
 
-Result<Response> TokenBackend::list_roles() const {
+Result<Response> TokenBackend::list_roles(const BackendCall&) const {
   ASSIGN_OR_RETURN(auto names, roles_.names());
   return Response{.data = {{"keys", std::move(names)}}};
-}
-
-// ---- the table ------------------------------------------------------------------------------
-
-BackendRoutes TokenBackend::make_routes() {
-  using enum Operation;
-  const auto to = [this](auto method) {
-    return [this, method](const BackendCall& call) { return (this->*method)(call); };
-  };
-  const std::vector<FieldSpec> create_fields = token_create_fields();
-  const FieldSpec token{"token", FieldType::kText, "The token.", true};
-  const FieldSpec accessor{"accessor", FieldType::kText, "Accessor of the token.", true};
-  const FieldSpec increment{"increment", FieldType::kDuration,
-                            "New time to live, counted from now; 0 means the token's own."};
-  const BackendHandler create_child = [this](const BackendCall& c) { return create(c, false); };
-  const BackendHandler create_orphan = [this](const BackendCall& c) { return create(c, true); };
-  std::vector<BackendRoutes::Route> routes;
-  const auto add = [&](RouteSpec spec, std::map<Operation, BackendHandler> handlers) {
-    routes.push_back({{std::move(spec)}, std::move(handlers)});
-  };
-  add({.pattern = "create",
-       .summary = "Makes a child of the calling token.",
-       .fields = create_fields},
-      {{kUpdate, create_child}});
-  add({.pattern = "create-orphan",
-       .summary = "Makes a token without a parent.",
-       .fields = create_fields},
-      {{kUpdate, create_orphan}});
-  add({.pattern = "create/{role}",
-       .summary = "Makes a token under a token role.",
-       .fields = create_fields},
-      {{kUpdate, to(&TokenBackend::create_with_role)}});
-  add({.pattern = "lookup", .summary = "Describes a token.", .fields = {token}},
-      {{kUpdate, to(&TokenBackend::lookup)}, {kRead, to(&TokenBackend::lookup)}});
-  add({.pattern = "lookup-self", .summary = "Describes the calling token."},
-      {{kRead, to(&TokenBackend::lookup_self)}, {kUpdate, to(&TokenBackend::lookup_self)}});
-  add({.pattern = "lookup-accessor",
-       .summary = "Describes the token of an accessor.",
-       .fields = {accessor}},
-      {{kUpdate, to(&TokenBackend::lookup_accessor)}});
-  add({.pattern = "renew", .summary = "Renews a token.", .fields = {token, increment}},
-      {{kUpdate, to(&TokenBackend::renew)}});
-  add({.pattern = "renew-self", .summary = "Renews the calling token.", .fields = {increment}},
-      {{kUpdate, to(&TokenBackend::renew_self)}});
-  add({.pattern = "renew-accessor",
-       .summary = "Renews the token of an accessor.",
-       .fields = {accessor, increment}},
-      {{kUpdate, to(&TokenBackend::renew_accessor)}});
-  add({.pattern = "revoke",
-       .summary = "Ends a token, its children and all that they lease.",
-       .fields = {token}},
-      {{kUpdate, to(&TokenBackend::revoke)}});
-  add({.pattern = "revoke-self", .summary = "Ends the calling token and its children."},
-      {{kUpdate, to(&TokenBackend::revoke_self)}});
-  add({.pattern = "revoke-accessor",
-       .summary = "Ends the token of an accessor and its children.",
-       .fields = {accessor}},
-      {{kUpdate, to(&TokenBackend::revoke_accessor)}});
-  add({.pattern = "revoke-orphan",
-       .summary = "Ends a token alone; its children become orphans.",
-       .fields = {token},
-       .sudo = true},
-      {{kUpdate, to(&TokenBackend::revoke_orphan)}});
-  add({.pattern = "accessors", .summary = "Lists the accessors of all tokens.", .sudo = true},
-      {{kList, [this](const BackendCall&) { return list_accessors(); }}});
-  add({.pattern = "tidy", .summary = "Clears away what ended tokens have left."},
-      {{kUpdate, [this](const BackendCall&) -> Result<Response> {
-          token_ended_();
-          return Response{.status = 202,
-                          .warnings = {"Tidy operation successfully started. Any information from "
-                                       "the operation will be printed to the server's log."}};
-        }}});
-  add({.pattern = "roles", .summary = "Lists the token roles."},
-      {{kList, [this](const BackendCall&) { return list_roles(); }}});
-  add({.pattern = "roles/{name}", .summary = "A token role.", .fields = token_role_fields()},
-      {{kRead, to(&TokenBackend::read_role)},
-       {kUpdate, to(&TokenBackend::write_role)},
-       {kDelete, to(&TokenBackend::delete_role)}});
-  return BackendRoutes(std::move(routes));
 }
 
 }  // namespace curfew::broker

@@ -36,13 +36,22 @@ class TokenBackend final : public Backend {
   Result<Response> revoke_self(const BackendCall& call);
   Result<Response> revoke_accessor(const BackendCall& call);
   Result<Response> revoke_orphan(const BackendCall& call);
-  Result<Response> list_accessors() const;
+  Result<Response> tidy(const BackendCall& call);
+  Result<Response> list_accessors(const BackendCall& call) const;
 
   Result<Response> read_role(const BackendCall& call) const;
   Result<Response> write_role(const BackendCall& call);
   Result<Response> delete_role(const BackendCall& call);
-  Result<Response> list_roles() const;
+  Result<Response> list_roles(const BackendCall& call) const;
 
+  // token_routes.cc
+  BackendHandler to(Result<Response> (TokenBackend::*method)(const BackendCall&));
+  BackendHandler to(Result<Response> (TokenBackend::*method)(const BackendCall&) const);
+  void add_create_routes(std::vector<BackendRoutes::Route>& routes);
+  void add_lookup_routes(std::vector<BackendRoutes::Route>& routes);
+  void add_renew_routes(std::vector<BackendRoutes::Route>& routes);
+  void add_revoke_routes(std::vector<BackendRoutes::Route>& routes);
+  void add_role_routes(std::vector<BackendRoutes::Route>& routes);
   BackendRoutes make_routes();
 
   TokenService& tokens_;

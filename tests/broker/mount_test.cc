@@ -1,3 +1,4 @@
+#include <atomic>
 #include <thread>
 
 #include "tests/broker/broker_world.h"
@@ -10,6 +11,20 @@ using ::testing::HasSubstr;
 class MountTest : public BrokerWorld {
  protected:
   bool is_mounted(const std::string& path) { return must_read("sys/mounts").contains(path); }
+  // Nothing revokes while the unmount waits, so that it is told in the end that the time is over.
+  void unmount_until_it_gives_up() {
+    std::atomic<bool> answered{false};
+    std::thread waiting([&] {
+      const auto result = remove("sys/mounts/db");
+      EXPECT_THAT(result ? "" : result.error().message, HasSubstr("goes by itself"));
+      answered = true;
+    });
+    while (!answered) {
+      clock_.advance(Seconds{1});
+      std::this_thread::sleep_for(Millis{1});
+    }
+    waiting.join();
+  }
   std::string refused(const Result<Response>& result) {
     EXPECT_FALSE(result.has_value());
     return result ? "" : result.error().message;
@@ -113,16 +128,7 @@ TEST_F(MountTest, pain_5_an_unmount_that_cannot_finish_goes_on_by_itself) {
   const auto lease = read("db/creds/ro");
   ASSERT_TRUE(lease.has_value());
   outside_.fail_revokes(2);
-  // Nothing revokes while this waits, so it is told that the time is over.
-  std::thread waiting([&] {
-    const auto result = remove("sys/mounts/db");
-    EXPECT_FALSE(result.has_value());
-    EXPECT_THAT(result ? "" : result.error().message, HasSubstr("goes by itself"));
-  });
-  for (int i = 0; i < 200 && !must_read("sys/mounts").at("db/").contains("state"); ++i)
-    std::this_thread::sleep_for(Millis{10});
-  clock_.advance(std::chrono::minutes{2});
-  waiting.join();
+  unmount_until_it_gives_up();
   EXPECT_EQ(must_read("sys/mounts").at("db/").at("state"), "unmounting");
   EXPECT_THAT(refused(read("db/creds/ro")), HasSubstr("being removed"));
   restart();
@@ -139,12 +145,7 @@ TEST_F(MountTest, an_issue_under_way_during_the_unmount_leaves_nothing) {
   must_write("sys/mounts/db", {{"type", "scripted"}});
   outside_.during_apply = [&](const std::string&) {
     outside_.during_apply = nullptr;
-    const auto mounts = must_read("sys/mounts");
-    std::thread unmount([&] { (void)remove("sys/mounts/db").has_value(); });
-    for (int i = 0; i < 200 && !must_read("sys/mounts").at("db/").contains("state"); ++i)
-      std::this_thread::sleep_for(Millis{10});
-    clock_.advance(std::chrono::minutes{2});
-    unmount.join();
+    unmount_until_it_gives_up();
   };
   EXPECT_FALSE(read("db/creds/ro").has_value());
   clock_.advance(std::chrono::minutes{1});
