@@ -37,9 +37,10 @@ TEST_F(PipelineTest, creating_and_updating_are_told_apart) {
 }
 
 TEST_F(PipelineTest, parameter_rules_are_enforced) {
-  write_policy(
-      "p",
-      R"(path "kv/p" { capabilities = ["create", "update"] allowed_parameters = { "a" = ["x"] } })");
+  write_policy("p", R"(path "kv/p" {
+    capabilities = ["create", "update"]
+    allowed_parameters = { "a" = ["x"] }
+  })");
   const std::string token = make_token({"p"});
   EXPECT_TRUE(write("kv/p", {{"a", "x"}}, token).has_value());
   EXPECT_EQ(code_of(write("kv/p", {{"a", "y"}}, token)), Errc::kPermissionDenied);
