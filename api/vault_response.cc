@@ -107,7 +107,10 @@ HttpResponse write_response(const Response& response, std::string_view request_i
   out.status = response.status != 0 ? response.status : something ? 200 : 204;
   if (out.status == 204) return out;
   if (!something && out.status >= 400) return errors_response(out.status, "");
-  if (response.layout == Layout::kBare) {
+  if (response.layout == Layout::kText) {
+    out.body = response.data.get<std::string>();
+    out.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  } else if (response.layout == Layout::kBare) {
     if (!response.data.is_null()) out.body = dump_json(response.data);
   } else if (something || out.status == 200) {
     out.body = envelope_text(response, request_id);

@@ -140,6 +140,13 @@ Result<ServerConfig> parse_config(std::string_view text) {
   if (seal != nullptr) {
     ASSIGN_OR_RETURN(config.seal, read_seal(*seal));
   }
+  ASSIGN_OR_RETURN(const auto telemetry, section.block("telemetry"));
+  if (telemetry) {
+    hcl::Section figures(*telemetry->body, "telemetry");
+    ASSIGN_OR_RETURN(config.open_metrics,
+                     figures.boolean_or("unauthenticated_metrics_access", false));
+    RETURN_IF_ERROR(figures.finish());
+  }
   ASSIGN_OR_RETURN(const std::string level, section.text_or("log_level", "info"));
   const auto parsed = parse_log_level(level);
   if (!parsed) return section.error("log_level", parsed.error().message);

@@ -17,6 +17,7 @@ struct ServerConfig {
   store::SealOptions seal;
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;
+  bool open_metrics = false;  // sys/metrics needs no token
 };
 
 // Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and

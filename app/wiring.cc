@@ -15,6 +15,19 @@ void add_engines(engines::Registry& registry) {
   });
 }
 
+// What the HTTP server counts. Nothing before it listens.
+std::vector<broker::Metric> edge_metrics(const Program& program) {
+  if (!program.server) return {};
+  const api::HttpServerStats stats = program.server->stats();
+  const auto figure = [](std::size_t number) { return static_cast<double>(number); };
+  return {{"curfew_http_connections", "Connections open now.", figure(stats.connections)},
+          {"curfew_http_requests_running", "Requests being handled now.", figure(stats.running)},
+          {"curfew_http_requests_waiting", "Requests waiting for a thread.", figure(stats.waiting)},
+          {"curfew_http_requests_total", "Requests since the start.", figure(stats.requests)},
+          {"curfew_http_overloads_total", "Requests and connections turned away by a bound.",
+           figure(stats.overloads)}};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
@@ -30,7 +43,9 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
       broker::Broker::Dependencies{*program->database, *program->keyring, *program->seal,
                                    program->registry, program->clock, program->random,
                                    *program->log},
-      broker::BrokerOptions{.version = version});
+      broker::BrokerOptions{.version = version,
+                            .edge_metrics = [made = program.get()] { return edge_metrics(*made); },
+                            .open_metrics = config.open_metrics});
   RETURN_IF_ERROR(program->broker->lifecycle().start());
   program->edge = std::make_unique<api::Edge>(*program->broker, program->random, *program->log);
   return program;

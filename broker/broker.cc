@@ -58,7 +58,8 @@ struct Broker::Parts {
             [this] { reaper.wake(); }),
         system({lifecycle, d.database, d.keyring, tokens, policies, passwords, mounts, token_mount,
                 lease_store, leases, audit, d.clock, d.log, [this] { return describe(); },
-                [this] { reaper.wake(); }, options.version}),
+                [this] { reaper.wake(); }, options.version, options.edge_metrics,
+                options.open_metrics}),
         pipeline({lifecycle, tokens, policies, mounts, leases, audit, system, token_backend,
                   d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks({[this] { return bring_up(); }, [this] { take_down(); }});

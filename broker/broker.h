@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,6 +13,7 @@
 #include "broker/lease/reaper.h"
 #include "broker/lease/revoker.h"
 #include "broker/lifecycle.h"
+#include "broker/metric.h"
 #include "engines/registry.h"
 #include "store/keyring.h"
 #include "store/seal.h"
@@ -22,7 +25,9 @@ struct BrokerOptions {
   std::string version = "0.0.0";
   RevokerOptions revoker = {};
   ReaperOptions reaper = {};
-  bool start_reaper = true;  // false: tests call run_due() themselves
+  std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
+  bool open_metrics = false;                               // sys/metrics needs no token
+  bool start_reaper = true;                                // false: tests call run_due() themselves
 };
 
 // The broker: everything between the edge and the store, joined. Thread-safe.

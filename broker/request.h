@@ -51,6 +51,7 @@ enum class Layout {
   kEnvelope,  // the eight keys of Vault's envelope
   kInjected,  // the envelope, with every key of data also at the top level
   kBare,      // data is the whole body
+  kText,      // data is a string, and that is the body: plain text
 };
 
 struct Response {

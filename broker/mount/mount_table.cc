@@ -51,18 +51,35 @@ Status MountTable::load() {
   RETURN_IF_ERROR(dependencies_.database.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto names, dependencies_.records.names(reader, kScope));
     for (const std::string& name : names) {
-      ASSIGN_OR_RETURN(const auto stored, dependencies_.records.get(reader, kScope, name));
-      if (stored) entries.push_back(mount_entry_from_stored(*stored));
+      const auto stored = dependencies_.records.get(reader, kScope, name);
+      if (stored && *stored) {
+        entries.push_back(mount_entry_from_stored(**stored));
+      } else if (!stored && stored.error().code == Errc::kCorrupt) {
+        log_left_out(name, stored.error());
+      } else if (!stored) {
+        return stored.error();
+      }
     }
     return ok();
   }));
   for (MountEntry& entry : entries) {
     const std::string path = entry.path;
-    ASSIGN_OR_RETURN(loaded[path], make_mount(std::move(entry)));
+    auto mount = make_mount(std::move(entry));
+    if (mount) {
+      loaded[path] = *std::move(mount);
+    } else {
+      log_left_out(path, mount.error());
+    }
   }
   const std::unique_lock lock(mutex_);
   mounts_ = std::move(loaded);
   return ok();
+}
+
+// The others are served: their leases have to end on time. What belongs to this one waits, and is
+// tried again.
+void MountTable::log_left_out(const std::string& path, const Error& error) const {
+  dependencies_.log.error("mount left out", {{"path", path}, {"error", error.message}});
 }
 
 void MountTable::unload() {

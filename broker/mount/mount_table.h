@@ -53,7 +53,8 @@ class MountTable {
   };
   explicit MountTable(Dependencies dependencies);
 
-  // Makes the engines of all stored mounts.
+  // Makes the engines of all stored mounts. One that was altered in the store, or whose engine
+  // cannot be made, is left out and logged.
   Status load();
   void unload();
 
@@ -94,6 +95,7 @@ class MountTable {
   Result<std::shared_ptr<const Mount>> make_mount(MountEntry entry) const;
   Status store_entry(const MountEntry& entry, const std::string& old_path);
   Status finish_unmount(const MountEntry& entry);
+  void log_left_out(const std::string& path, const Error& error) const;
   Status check_free(const std::string& path, const std::string& except) const;
 
   const Dependencies dependencies_;

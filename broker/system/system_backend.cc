@@ -7,6 +7,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   RouteList routes;
   add_seal_routes(parts, routes);
   add_health_routes(parts, routes);
+  add_metrics_routes(parts, routes);
   add_mount_routes(parts, routes);
   add_auth_routes(parts, routes);
   add_ui_routes(parts, routes);

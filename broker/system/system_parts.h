@@ -12,6 +12,7 @@
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lifecycle.h"
+#include "broker/metric.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
 #include "broker/policy/password_policies.h"
@@ -40,12 +41,15 @@ struct SystemParts {
   std::function<Json()> describe;  // the API description
   std::function<void()> wake_reaper;
   std::string version;
+  std::function<std::vector<Metric>()> edge_metrics;  // what the edge counts; may be empty
+  bool open_metrics = false;                          // sys/metrics needs no token
 };
 
 // Each file of this folder adds the routes of one subject.
 using RouteList = std::vector<BackendRoutes::Route>;
 void add_seal_routes(const SystemParts& parts, RouteList& routes);
 void add_health_routes(const SystemParts& parts, RouteList& routes);
+void add_metrics_routes(const SystemParts& parts, RouteList& routes);
 void add_mount_routes(const SystemParts& parts, RouteList& routes);
 void add_auth_routes(const SystemParts& parts, RouteList& routes);
 void add_ui_routes(const SystemParts& parts, RouteList& routes);

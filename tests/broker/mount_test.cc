@@ -181,5 +181,15 @@ TEST_F(MountTest, an_edited_mount_is_not_believed) {
   EXPECT_FALSE(read("a/x").has_value());
 }
 
+TEST_F(MountTest, a_damaged_mount_is_left_out_and_the_others_are_served) {
+  must_write("sys/mounts/a", {{"type", "kv"}});
+  must_write("sys/mounts/b", {{"type", "kv"}});
+  must_write("b/x", {{"k", "1"}});
+  tamper("UPDATE records SET sealed = zeroblob(64) WHERE scope = 'sys/mounts' AND name = 'a/'");
+  restart();
+  EXPECT_EQ(must_read("b/x").at("k"), "1");
+  EXPECT_FALSE(read("a/x").has_value());
+}
+
 }  // namespace
 }  // namespace curfew::broker

@@ -71,5 +71,20 @@ TEST_F(SealPathsTest, leases_that_fall_due_while_sealed_end_after_unsealing) {
   EXPECT_TRUE(outside_.names().empty());
 }
 
+TEST_F(SealPathsTest, metrics_count_leases_and_the_overdue) {
+  must_write("sys/mounts/db", {{"type", "scripted"}});
+  ASSERT_TRUE(call(Operation::kRead, "db/creds/ro", {{"ttl", "60s"}}).has_value());
+  clock_.advance(Seconds{70});
+  const auto text = call(Operation::kRead, "sys/metrics", {{"format", "prometheus"}});
+  ASSERT_TRUE(text.has_value());
+  EXPECT_EQ(text->layout, Layout::kText);
+  EXPECT_THAT(text->data.get<std::string>(), HasSubstr("curfew_leases{state=\"active\"} 1\n"));
+  EXPECT_THAT(text->data.get<std::string>(), HasSubstr("curfew_revocation_lag_seconds 10\n"));
+  EXPECT_TRUE(must_read("sys/metrics").contains("Gauges"));
+  EXPECT_EQ(code_of(call(Operation::kRead, "sys/metrics", {{"format", "x"}})),
+            Errc::kInvalidArgument);
+  EXPECT_EQ(code_of(read("sys/metrics", "")), Errc::kUnauthenticated);
+}
+
 }  // namespace
 }  // namespace curfew::broker

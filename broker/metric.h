@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+namespace curfew::broker {
+
+// One figure for monitoring, as it is now. The name is Prometheus's ("curfew_leases"); counters end
+// in "_total".
+struct Metric {
+  std::string name;
+  std::string help;
+  double value = 0;
+  std::string label = {};  // one label, "state=\"active\"", or none
+};
+
+}  // namespace curfew::broker

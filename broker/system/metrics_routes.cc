@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include "broker/system/system_parts.h"
+
+namespace curfew::broker {
+namespace {
+
+constexpr LeaseState kCounted[] = {LeaseState::kPending, LeaseState::kActive, LeaseState::kRevoking,
+                                   LeaseState::kQuarantined};
+
+Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now) {
+  std::vector<Metric> out;
+  for (const LeaseState state : kCounted) {
+    ASSIGN_OR_RETURN(const std::int64_t count, parts.leases.count({.state = state}));
+    out.push_back({"curfew_leases", "Live leases by state.", static_cast<double>(count),
+                   fmt::format("state=\"{}\"", lease_state_name(state))});
+  }
+  ASSIGN_OR_RETURN(const auto next, parts.leases.next_due());
+  const Millis lag = next && *next < now ? Millis{now - *next} : Millis{0};
+  out.push_back({"curfew_revocation_lag_seconds", "How long the most overdue lease has been due.",
+                 static_cast<double>(lag.count()) / 1000});
+  return out;
+}
+
+Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) {
+  const bool serving = parts.lifecycle.is_serving();
+  std::vector<Metric> metrics = {
+      {"curfew_unsealed", "1 while the keys are in memory.", serving ? 1.0 : 0.0}};
+  if (serving) {
+    ASSIGN_OR_RETURN(auto leases, lease_metrics(parts, now));
+    std::move(leases.begin(), leases.end(), std::back_inserter(metrics));
+  }
+  if (parts.edge_metrics) {
+    auto edge = parts.edge_metrics();
+    std::move(edge.begin(), edge.end(), std::back_inserter(metrics));
+  }
+  return metrics;
+}
+
+// The text format of Prometheus, version 0.0.4.
+std::string to_text(const std::vector<Metric>& metrics) {
+  std::string out;
+  std::string_view last;
+  for (const Metric& metric : metrics) {
+    if (metric.name != last) {
+      const char* type = metric.name.ends_with("_total") ? "counter" : "gauge";
+      out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, type);
+      last = metric.name;
+    }
+    const std::string label = metric.label.empty() ? "" : "{" + metric.label + "}";
+    out += fmt::format("{}{} {}\n", metric.name, label, metric.value);
+  }
+  return out;
+}
+
+Result<Response> metrics(const SystemParts& parts, const BackendCall& call) {
+  ASSIGN_OR_RETURN(const std::string format, Fields(call.request.data).text_or("format", ""));
+  ASSIGN_OR_RETURN(const auto metrics, all_metrics(parts, call.now));
+  if (format == "prometheus") return Response{.layout = Layout::kText, .data = to_text(metrics)};
+  if (!format.empty())
+    return Error{Errc::kInvalidArgument, "field \"format\": expected \"prometheus\" or nothing"};
+  Json gauges = Json::array();
+  for (const Metric& metric : metrics)
+    gauges.push_back({{"Name", metric.name}, {"Value", metric.value}, {"Label", metric.label}});
+  return Response{.layout = Layout::kBare, .data = {{"Gauges", std::move(gauges)}}};
+}
+
+}  // namespace
+
+void add_metrics_routes(const SystemParts& parts, RouteList& routes) {
+  add_route(
+      routes,
+      {.pattern = "metrics",
+       .summary = "Figures for monitoring; ?format=prometheus for its text format.",
+       .unauthenticated = parts.open_metrics,
+       .works_sealed = parts.open_metrics},
+      {{Operation::kRead, [parts](const BackendCall& call) { return metrics(parts, call); }}});
+}
+
+}  // namespace curfew::broker
