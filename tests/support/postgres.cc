@@ -2,8 +2,10 @@
 
 #include <libpq-fe.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
+#include <thread>
 
 #include "base/encoding.h"
 #include "base/random.h"
@@ -76,6 +78,15 @@ std::string PgSession::try_run(const std::string& sql) {
   if (result.good()) return "";
   const char* state = PQresultErrorField(result.result, PG_DIAG_SQLSTATE);
   return state == nullptr ? "lost" : state;
+}
+
+bool eventually(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return condition();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
 }
 
 bool can_log_in(const std::string& conninfo) {

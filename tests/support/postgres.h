@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,10 @@ class PgSession {
  private:
   pg_conn* connection_;
 };
+
+// Asks again and again until it is so, for half a minute at most; what it said last. For waiting
+// until another process has come to a point, not for time to pass.
+bool eventually(const std::function<bool()>& condition);
 
 // Whether the login is accepted.
 bool can_log_in(const std::string& conninfo);

@@ -117,9 +117,10 @@ TEST_F(Connections, being_ended_by_an_operator_is_no_doubt) {
   const std::string pid = *connection->run("SELECT pg_backend_pid()", in(5'000)).value()[0][0];
   std::thread operator_thread([&] {
     auto admin = database_.superuser();
-    while (admin.value("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = " + pid +
-                       " AND query LIKE '%pg_sleep%'") != "t")
-      std::this_thread::yield();
+    EXPECT_TRUE(test::eventually([&] {
+      return admin.value("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = " +
+                         pid + " AND query LIKE '%pg_sleep%'") == "t";
+    }));
   });
   const Error error = failure(*connection, "BEGIN; SELECT pg_sleep(30); COMMIT");
   operator_thread.join();
@@ -136,12 +137,12 @@ TEST_F(Connections, the_deadline_ends_the_waiting_here_and_the_work_there) {
   EXPECT_THAT((std::vector{Errc::kInDoubt, Errc::kUnavailable}), ::testing::Contains(error.code));
   EXPECT_LT(clock_.steady() - start, Millis{5'000});
   auto admin = database_.superuser();
-  while (admin.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND "
-                     "state = 'active' AND datname = current_database() AND pid <> "
-                     "pg_backend_pid()") != "0") {
-    ASSERT_LT(clock_.steady() - start, Millis{10'000});
-    std::this_thread::yield();
-  }
+  EXPECT_TRUE(test::eventually([&] {
+    return admin.value(
+               "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' "
+               "AND state = 'active' AND datname = current_database() AND pid <> "
+               "pg_backend_pid()") == "0";
+  }));
 }
 
 TEST_F(Connections, what_passed_its_deadline_before_it_was_sent_did_certainly_not_happen) {
@@ -307,7 +308,7 @@ TEST_F(Pools, beyond_the_bound_callers_are_turned_away_at_once) {
   std::atomic<int> served{0};
   for (int i = 0; i < 2; ++i)
     threads.emplace_back([&] { served += pool->acquire(Use::kIssue, in(30'000)).has_value(); });
-  while (pool->counts().waiting < 2) std::this_thread::yield();
+  EXPECT_TRUE(test::eventually([&] { return pool->counts().waiting == 2; }));
   const auto refused = pool->acquire(Use::kIssue, in(30'000));
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, Errc::kOverloaded);

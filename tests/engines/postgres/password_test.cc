@@ -10,6 +10,7 @@
 #include "engines/postgres/verifier_stock.h"
 #include "tests/fakes/fake_leases.h"
 #include "tests/fakes/seeded_random.h"
+#include "tests/support/postgres.h"
 
 namespace curfew::engines::postgres {
 namespace {
@@ -61,11 +62,11 @@ TEST_F(Stock, fills_up_to_its_bound_once_it_is_used) {
   VerifierStock stock(passwords_, random_, *log_, 4);
   EXPECT_EQ(stock.ready(), 0u);
   ASSERT_TRUE(stock.take("", 1).has_value());
-  while (stock.ready() < 4) std::this_thread::yield();
+  EXPECT_TRUE(test::eventually([&] { return stock.ready() == 4; }));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(stock.take("", 1).has_value());
-  while (stock.ready() < 4) std::this_thread::yield();
+  EXPECT_TRUE(test::eventually([&] { return stock.ready() == 4; }));
   ASSERT_TRUE(stock.take("", 2).has_value());  // another count has a shelf of its own
-  while (stock.ready() < 8) std::this_thread::yield();
+  EXPECT_TRUE(test::eventually([&] { return stock.ready() == 8; }));
   EXPECT_EQ(stock.ready(), 8u);
 }
 

@@ -84,7 +84,7 @@ TEST_P(Revocation, open_sessions_end_whatever_they_are_doing) {
   auto in_transaction = world_.log_in(leased);
   in_transaction.run("BEGIN; INSERT INTO orders VALUES (0)");
   std::thread busy_thread([session = world_.log_in(leased)]() mutable {
-    EXPECT_NE(session.try_run("SELECT pg_sleep(60)"), "");
+    EXPECT_NE(session.try_run("SELECT pg_sleep(20)"), "");
   });
 
   expect_gone(leased, world_.revoke(leased));
@@ -241,19 +241,21 @@ TEST_P(Revocation, waits_for_a_create_of_the_same_lease_and_removes_it) {
   Result<Issued> issued = Error{};
   std::thread apply(
       [&] { issued = world_.engine->apply(world_.intent(lease_id, *plan), world_.in()); });
-  const auto waiting = [&](int count) {
-    while (admin_.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
-                        "AND database = (SELECT oid FROM pg_database WHERE datname = "
-                        "current_database())") != std::to_string(count))
-      std::this_thread::yield();
+  const auto waiting = [&](const std::string& count) {
+    return test::eventually([&] {
+      return admin_.value(
+                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                 "AND database = (SELECT oid FROM pg_database WHERE datname = "
+                 "current_database())") == count;
+    });
   };
-  waiting(1);
+  EXPECT_TRUE(waiting("1"));
   Result<Receipt> receipt = Error{};
   std::thread revoke([&] {
     fakes::MemoryPhases phases;
     receipt = world_.engine->revoke(lease_id, plan->handle, phases, world_.in());
   });
-  waiting(2);
+  EXPECT_TRUE(waiting("2"));
   EXPECT_EQ(admin_.try_run("DROP ROLE \"" +
                            plan->handle.fields["database_role"].get<std::string>() + "\""),
             "42704");

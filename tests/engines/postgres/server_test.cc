@@ -169,9 +169,10 @@ TEST(Frozen, an_apply_that_was_not_answered_is_in_doubt_and_is_revoked) {
   server.thaw();
   // The server reads the statements now, runs them, and undoes them by its own clock.
   auto admin = world.database.superuser();
-  while (admin.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%" + lease_id +
-                     "%' AND pid <> pg_backend_pid()") != "0")
-    std::this_thread::yield();
+  EXPECT_TRUE(test::eventually([&] {
+    return admin.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%" + lease_id +
+                       "%' AND pid <> pg_backend_pid()") == "0";
+  }));
   EXPECT_EQ(admin.value("SELECT count(*) FROM pg_roles WHERE rolname LIKE '" +
                         world.database.role_prefix() + "-ro-%'"),
             "0");
@@ -205,8 +206,10 @@ TEST(Restart, in_the_middle_of_a_create_leaves_nothing_and_the_engine_goes_on) {
       [&] { issued = world.engine->apply(world.intent(lease_id, *plan), world.in()); });
   {
     auto admin = world.database.superuser();
-    while (admin.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1")
-      std::this_thread::yield();
+    EXPECT_TRUE(test::eventually([&] {
+      return admin.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") ==
+             "1";
+    }));
   }
   server.stop_immediately();
   apply.join();
