@@ -115,9 +115,20 @@ void Reaper::keep_house() {
   if (!done) log_.warn("housekeeping failed", {{"error", done.error().message}});
 }
 
+// What a process that died was revoking is still claimed by it, and nobody else works on this
+// store.
+bool Reaper::resume_interrupted() {
+  const auto resumed = leases_.end_all({.state = LeaseState::kRevoking}, clock_.wall());
+  if (!resumed)
+    log_.error("looking for interrupted revocations failed", {{"error", resumed.error().message}});
+  return resumed.has_value();
+}
+
 void Reaper::find_work() {
+  bool resumed = false;
   for (;;) {
     keep_house();
+    if (!resumed) resumed = resume_interrupted();
     std::vector<Lease> due;
     const Status found = find_leases(due);
     if (!found) log_.error("looking for due leases failed", {{"error", found.error().message}});

@@ -53,6 +53,7 @@ class Reaper {
   Status sweep_tokens();
   Status find_leases(std::vector<Lease>& due);
   void keep_house();
+  bool resume_interrupted();
   bool enqueue(Lease lease);
   void revoke_or_remove(const std::string& id, bool ended);
   Millis time_to_next();

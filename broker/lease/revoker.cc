@@ -9,8 +9,8 @@
 namespace curfew::broker {
 namespace {
 
-// How long after a claim another node, or this one after a crash, may take the lease over.
-constexpr Millis kClaimTimeout = std::chrono::minutes{2};
+// How long after its deadline an attempt counts as lost: the store failed in the middle of it.
+constexpr Millis kClaimMargin = Seconds{10};
 constexpr std::size_t kErrorBytesMax = 1000;
 
 // Writes the phases of a revocation to the lease as they are done.
@@ -112,7 +112,7 @@ Result<Lease> Revoker::take_over(const std::string& id) {
     if (!is_live(lease.state)) return Error{Errc::kConflict, "the lease has ended already"};
     if (lease.state != LeaseState::kQuarantined) lease.state = LeaseState::kRevoking;
     ++lease.attempts;
-    lease.next_action_at = now + kClaimTimeout;
+    lease.next_action_at = now + options_.attempt_timeout + kClaimMargin;
     return ok();
   });
 }

@@ -335,6 +335,19 @@ TEST_F(LeaseTest, no_failure_of_the_store_stops_a_revocation_for_good) {
   }
 }
 
+TEST_F(LeaseTest, a_revocation_that_could_not_be_written_down_is_tried_again_within_a_minute) {
+  for (int n = 2; n <= 6; ++n) {
+    SCOPED_TRACE(testing::Message() << "write " << n);
+    const std::string id = must_issue();
+    database_->fail_write(n, fakes::FaultyDatabase::Moment::kBefore);
+    (void)write("sys/leases/revoke", {{"lease_id", id}}).has_value();
+    database_->fail_write(0);
+    clock_.advance(Seconds{45});
+    run_due();
+    EXPECT_EQ(state_of(id), "revoked");
+  }
+}
+
 TEST_F(LeaseTest, an_intent_whose_process_died_is_revoked_at_its_deadline) {
   outside_.during_apply = [&](const std::string&) { database_->set_down(true); };
   EXPECT_FALSE(issue().has_value());
