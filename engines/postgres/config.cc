@@ -53,20 +53,26 @@ Status check_unsupported(const Json& details) {
   return ok();
 }
 
+Status merge_detail(const std::string& key, const Json& value, Json& details) {
+  if (value.is_object() || value.is_array())
+    return bad(fmt::format("{}: expected text, a number or a boolean", key.substr(0, 64)));
+  if (value.is_null()) {
+    details.erase(key);
+  } else {
+    details[key] = value;
+  }
+  return ok();
+}
+
 Status merge_details(const Json& data, Json& details) {
   const auto nested = data.find("connection_details");
-  if (nested != data.end() && nested->is_object()) {
-    for (const auto& [key, value] : nested->items()) details[key] = value;
+  if (nested != data.end() && !nested->is_null()) {
+    if (!nested->is_object()) return bad("connection_details: expected an object");
+    for (const auto& [key, value] : nested->items())
+      RETURN_IF_ERROR(merge_detail(key, value, details));
   }
   for (const auto& [key, value] : data.items()) {
-    if (is_own_field(key)) continue;
-    if (value.is_object() || value.is_array())
-      return bad(fmt::format("{}: expected text, a number or a boolean", key.substr(0, 64)));
-    if (value.is_null()) {
-      details.erase(key);
-    } else {
-      details[key] = value;
-    }
+    if (!is_own_field(key)) RETURN_IF_ERROR(merge_detail(key, value, details));
   }
   if (details.size() > kDetailsMax) return bad("too many connection details");
   return ok();

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "tests/api/raw_client.h"
@@ -18,6 +19,17 @@ class BadInputTest : public ::testing::Test {
   ~BadInputTest() override {
     EXPECT_TRUE(server_.is_running()) << server_.log();
     EXPECT_EQ(server_.call("GET", "sys/mounts").status, 200);
+  }
+
+  // What a write to the path needs beside the field in question.
+  static Json others(const std::string& path) {
+    if (path == "database/config/wrong")
+      return {{"plugin_name", "postgresql-database-plugin"},
+              {"connection_url", "postgresql://{{username}}:{{password}}@127.0.0.1:1/x"},
+              {"verify_connection", false}};
+    if (path == "database/roles/wrong") return {{"db_name", "app"}};
+    if (path == "sys/mounts/wrong") return {{"type", "kv"}};
+    return Json::object();
   }
 
   ServerProcess server_;
@@ -64,19 +76,18 @@ TEST_F(BadInputTest, unknown_paths_and_methods_have_their_statuses) {
   }
 }
 
-// Each field in turn gets values of other types. What is refused is refused with 400; numbers and
-// texts may stand for each other; nothing is an internal error.
+// Each field in turn gets values of other types. Numbers and texts may stand for each other; an
+// object or a list of objects where neither belongs is refused, and nothing is an internal error.
 TEST_F(BadInputTest, values_of_wrong_types_are_refused_field_by_field) {
   test::TestDatabase database;
   const AgentWorld world(server_, database);
-  const std::vector<Json> wrong{{{"x", {{"y", 1}}}},
-                                Json::array({Json::object()}),
-                                -1,
-                                1e300,
-                                std::string("\x01\x02"),
-                                true,
-                                std::string(100'000, 'a'),
-                                Json::array({nullptr})};
+  const std::vector<Json> nested{
+      {{"x", {{"y", 1}}}}, Json::array({Json::object()}), Json::array({nullptr})};
+  const std::vector<Json> plain{-1, 1e300, std::string("\x01\x02"), true,
+                                std::string(100'000, 'a')};
+  // Vault's clients send these; they mean nothing here and are not looked at.
+  const std::set<std::string> ignored{"sys/mounts/wrong local", "sys/mounts/wrong seal_wrap",
+                                      "sys/mounts/wrong config"};
   const std::map<std::string, std::vector<std::string>> fields{
       {"database/config/wrong",
        {"plugin_name", "connection_url", "username", "password", "allowed_roles",
@@ -93,21 +104,26 @@ TEST_F(BadInputTest, values_of_wrong_types_are_refused_field_by_field) {
       {"sys/mounts/wrong", {"type", "description", "config", "options", "local", "seal_wrap"}},
       {"sys/policies/acl/wrong", {"policy"}},
       {"sys/audit/wrong", {"type", "description", "options", "local"}}};
+  const auto post = [&](const std::string& path, const std::string& name, const Json& value) {
+    Json body = others(path);
+    body[name] = value;
+    const Answer answer = server_.call("POST", path, body);
+    const std::string what = path + " " + name + " = " + dump_json(value).substr(0, 60) + ": " +
+                             answer.text.substr(0, 300);
+    EXPECT_THAT(answer.status, AnyOf(200, 204, 400)) << what;
+    EXPECT_EQ(answer.status == 400, !answer.error().empty()) << what;
+    if (answer.status != 400 && path == "sys/mounts/wrong") server_.call("DELETE", path);
+    return answer.status;
+  };
   for (const auto& [path, names] : fields) {
     for (const std::string& name : names) {
-      for (const Json& value : wrong) {
-        Json body{{name, value}};
-        if (path == "database/config/wrong" && name != "plugin_name")
-          body["plugin_name"] = "postgresql-database-plugin";
-        if (path == "database/config/wrong" && name != "connection_url")
-          body["connection_url"] = "postgresql://{{username}}:{{password}}@127.0.0.1:1/x";
-        if (path == "database/roles/wrong" && name != "db_name") body["db_name"] = "app";
-        const Answer answer = server_.call("POST", path, body);
-        const std::string what = path + " " + name + " = " + dump_json(value).substr(0, 60) + ": " +
-                                 answer.text.substr(0, 300);
-        EXPECT_THAT(answer.status, AnyOf(200, 204, 400)) << what;
-        EXPECT_EQ(answer.status == 400, !answer.error().empty()) << what;
+      for (const Json& value : nested) {
+        const int status = post(path, name, value);
+        if (!ignored.contains(path + " " + name)) {
+          EXPECT_EQ(status, 400) << path << " " << name << " = " << value;
+        }
       }
+      for (const Json& value : plain) post(path, name, value);
     }
   }
   EXPECT_EQ(world.issue("1h").status, 200);

@@ -53,13 +53,15 @@ TEST_F(ResourcesTest, hundreds_of_leases_leave_descriptors_connections_and_threa
   int before = descriptors();
   eventually([&] { return (before = std::min(before, descriptors())) < 0; }, 1);
   const int threads = status("Threads");
-  const int memory_kb = status("VmRSS");
+  [[maybe_unused]] const int memory_kb = status("VmRSS");
   issue_and_revoke(world, 300);
   EXPECT_TRUE(eventually([&] { return descriptors() <= before + 4; }))
       << before << " became " << descriptors();
   EXPECT_LE(world.broker_connections(), 4);
   EXPECT_EQ(status("Threads"), threads);
+#ifndef CURFEW_SANITIZED  // sanitizers keep what was freed
   EXPECT_LT(status("VmRSS"), memory_kb + 32 * 1024);
+#endif
   EXPECT_EQ(world.live_leases(), 0);
   EXPECT_EQ(world.marked_roles(), 0);
 }

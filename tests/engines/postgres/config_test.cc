@@ -113,6 +113,8 @@ TEST_F(Paths, bad_configurations_are_refused_by_field) {
                  "password_authentication");
   expect_refused("config/pg", config({{"tls_ca", "-----BEGIN"}}), "sslrootcert");
   expect_refused("config/pg", config({{"extra", {{"a", "b"}}}}), "extra");
+  expect_refused("config/pg", config({{"connection_details", "text"}}), "connection_details");
+  expect_refused("config/pg", config({{"connection_details", {{"extra", {{"a", "b"}}}}}}), "extra");
   EXPECT_EQ(call(Operation::kRead, "config/pg").error().code, Errc::kNotFound);
 }
 
