@@ -21,15 +21,15 @@ AgentWorld::AgentWorld(ServerProcess& server, test::TestDatabase& database)
                {"username", broker_.user},
                {"password", broker_.password},
                {"allowed_roles", "agent-readonly"}});
-  server.must(
-      "POST", "database/roles/agent-readonly",
-      {{"db_name", "app"},
-       {"creation_statements",
-        {R"(CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';)",
-         R"(GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";)"}},
-       {"revocation_statements", {R"(DROP ROLE IF EXISTS "{{name}}";)"}},
-       {"default_ttl", "15m"},
-       {"max_ttl", "2h"}});
+  server.must("POST", "database/roles/agent-readonly",
+              {{"db_name", "app"},
+               {"creation_statements",
+                {R"(CREATE ROLE "{{name}}" WITH LOGIN PASSWORD '{{password}}' )"
+                 R"(VALID UNTIL '{{expiration}}';)",
+                 R"(GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{{name}}";)"}},
+               {"revocation_statements", {R"(DROP ROLE IF EXISTS "{{name}}";)"}},
+               {"default_ttl", "15m"},
+               {"max_ttl", "2h"}});
 }
 
 Credential AgentWorld::issue(const std::string& ttl, const std::string& token) const {
