@@ -62,7 +62,8 @@ struct Broker::Parts {
                 options.open_metrics}),
         pipeline({lifecycle, tokens, policies, mounts, leases, audit, system, token_backend,
                   d.clock, d.log, [this] { reaper.wake(); }}) {
-    lifecycle.set_hooks({[this] { return bring_up(); }, [this] { take_down(); }});
+    lifecycle.set_hooks(
+        {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
 
   Status bring_up() {
@@ -73,10 +74,14 @@ struct Broker::Parts {
     return ok();
   }
 
-  void take_down() {
-    reaper.stop();
+  void stop_work() {
+    reaper.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
+  }
+
+  void take_down() {
+    reaper.stop();
     mounts.unload();
     policies.forget();
     audit.unload();
@@ -119,10 +124,7 @@ Result<Response> Broker::handle(Request request) {
 }
 
 void Broker::undelivered(const Response& response) {
-  if (response.lease_id.empty() || response.data.is_null()) return;  // a renewal carries no secret
-  const Status ended = parts_->leases.revoke_later(response.lease_id);
-  parts_->log.warn("credential not delivered, lease ended",
-                   {{"lease", response.lease_id}, {"error", ended ? "" : ended.error().message}});
+  parts_->pipeline.take_back(response, "not delivered");
 }
 
 Json Broker::describe() {

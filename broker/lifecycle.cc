@@ -18,6 +18,7 @@ Status Lifecycle::bring_up() {
     log_.error("cannot serve after unsealing; sealed again", {{"error", up.error().message}});
     hooks_.sealing();
     seal_.seal();
+    hooks_.sealed();
     return up.error();
   }
   serving_ = true;
@@ -60,6 +61,7 @@ void Lifecycle::seal() {
   if (!serving_.exchange(false)) return;
   hooks_.sealing();
   seal_.seal();
+  hooks_.sealed();
 }
 
 Result<store::SealStatus> Lifecycle::status() const {

@@ -25,7 +25,8 @@ class Lifecycle {
  public:
   struct Hooks {
     std::function<Status()> unsealed;  // brings up what needs the keys; an error seals again
-    std::function<void()> sealing;     // takes it down
+    std::function<void()> sealing;  // the keys are about to go: begin nothing more; must not wait
+    std::function<void()> sealed;   // they are gone: wait for what was under way, forget the rest
   };
   // REQUIRES: set_hooks() before anything else.
   Lifecycle(store::Seal& seal, const Clock& clock, Random& random, Log& log);

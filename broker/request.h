@@ -44,6 +44,7 @@ struct Auth {
   std::string token_type = "service";
   bool orphan = false;
   std::int64_t num_uses = 0;
+  bool made_now = false;  // by this request; nobody else can have it
 };
 
 // How the data of an answer is laid out on the wire.

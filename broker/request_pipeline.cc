@@ -53,6 +53,7 @@ struct RequestPipeline::Course {
 
   // Who asks, and what was decided.
   std::optional<Caller> caller;
+  std::optional<policy::Decision> decision;  // points into the caller's rules and the request
   AuditSubject subject;
   bool request_audited = false;
 };
@@ -85,7 +86,8 @@ Result<Response> RequestPipeline::run(Course& course) {
   Status admitted = believe(course);
   if (admitted) admitted = decide_operation(course);
   if (admitted) admitted = decide(course);
-  RETURN_IF_ERROR(audit_request(course, admitted ? nullptr : &admitted.error()));
+  const Status audited = audit_request(course, admitted ? nullptr : &admitted.error());
+  if (!audited) admitted = audited.error();
   auto outcome = admitted ? serve(course) : Result<Response>(admitted.error());
   outcome = audit_response(course, std::move(outcome));
   end_used_up(course);
@@ -192,9 +194,7 @@ Status RequestPipeline::decide(Course& course) const {
                                  .needs_sudo = course.route != nullptr && course.route->sudo});
   course.subject.decided = true;
   course.subject.allowed = decision.allowed;
-  course.subject.reason = decision.text();
-  if (decision.allowed && decision.rule != nullptr)
-    course.subject.granting_policies = decision.rule->policies;
+  course.decision = decision;
   if (decision.needs_approval)
     return Error{Errc::kPermissionDenied,
                  "permission denied: a policy asks for approval of this path (control_group), and "
@@ -227,9 +227,22 @@ AuditEntry entry_of(const Request& request, const AuditSubject& subject,
 
 }  // namespace
 
+// In words, which nobody needs where nothing is audited.
+void RequestPipeline::explain_decision(Course& course) {
+  if (!course.decision) return;
+  course.subject.reason = course.decision->text();
+  if (course.decision->allowed && course.decision->rule != nullptr)
+    course.subject.granting_policies = course.decision->rule->policies;
+}
+
 Status RequestPipeline::audit_request(Course& course, const Error* error) {
   // Health checks and the like come many times a minute and tell nothing.
   if (course.route != nullptr && course.route->works_sealed) return ok();
+  if (!parts_.audit.is_on()) {
+    course.request_audited = true;
+    return ok();
+  }
+  explain_decision(course);
   AuditEntry entry = entry_of(course.request, course.subject, course.attribution, course.now);
   entry.mount_type = course.mount_type;
   entry.mount_path = course.mount_path;
@@ -248,7 +261,8 @@ Status RequestPipeline::audit_request(Course& course, const Error* error) {
 }
 
 Result<Response> RequestPipeline::audit_response(Course& course, Result<Response> outcome) {
-  if (!course.request_audited) return outcome;
+  if (!course.request_audited || !parts_.audit.is_on()) return outcome;
+  explain_decision(course);
   static const Response kNothing;
   AuditEntry entry =
       entry_of(course.request, course.subject, course.attribution, parts_.clock.wall());
@@ -261,16 +275,31 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   entry.error = outcome ? nullptr : &outcome.error();
   const Status written = parts_.audit.write(entry);
   if (written || repairs_audit(course.request)) return outcome;
+  // Sealing takes the devices away before it answers; the answer says nothing.
+  const bool says_nothing = outcome && outcome->data.is_null() && !outcome->auth;
+  if (written.error().code == Errc::kSealed && says_nothing) return outcome;
   // What nobody can account for, nobody may have.
-  if (outcome && !outcome->lease_id.empty() && course.route->issues_lease) {
-    const Status ended = parts_.leases.revoke_later(outcome->lease_id);
-    if (!ended) parts_.log.error("lease of an unaudited response", {{"lease", outcome->lease_id}});
-  }
-  if (outcome && outcome->auth) {
-    const auto made = parts_.tokens.find(outcome->auth->client_token);
-    if (made && *made) (void)parts_.tokens.revoke_tree(**made).has_value();
-  }
+  if (outcome) take_back(*outcome, "not audited");
   return written.error();
+}
+
+void RequestPipeline::take_back(const Response& response, std::string_view why) {
+  // A renewal has no data: its credential is in use.
+  if (!response.lease_id.empty() && !response.data.is_null()) {
+    const Status ended = parts_.leases.revoke_later(response.lease_id);
+    parts_.log.warn("credential taken back", {{"why", std::string(why)},
+                                              {"lease", response.lease_id},
+                                              {"error", ended ? "" : ended.error().message}});
+  }
+  if (response.auth && response.auth->made_now) {
+    const auto made = parts_.tokens.find(response.auth->client_token);
+    if (!made || !*made) return;
+    const Status ended = parts_.tokens.revoke_tree(**made);
+    parts_.token_ended();
+    parts_.log.warn("token taken back", {{"why", std::string(why)},
+                                         {"accessor", response.auth->accessor},
+                                         {"error", ended ? "" : ended.error().message}});
+  }
 }
 
 void RequestPipeline::end_used_up(const Course& course) {

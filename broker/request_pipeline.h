@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -43,6 +44,9 @@ class RequestPipeline {
   // Every outcome: an answer, or why there is none. Never throws.
   Result<Response> handle(Request request);
 
+  // Ends the lease or the new token that an answer carries which nobody got; `why` for the log.
+  void take_back(const Response& response, std::string_view why);
+
  private:
   struct Course;
 
@@ -51,6 +55,7 @@ class RequestPipeline {
   Status believe(Course& course);
   Status decide_operation(Course& course) const;
   Status decide(Course& course) const;
+  static void explain_decision(Course& course);
   Status audit_request(Course& course, const Error* error);
   Result<Response> serve(Course& course);
   Result<Response> serve_backend(Course& course);

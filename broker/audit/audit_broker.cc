@@ -115,26 +115,41 @@ Status AuditBroker::load() {
   }
   const std::unique_lock lock(mutex_);
   devices_ = std::move(loaded);
+  loaded_ = true;
   return ok();
 }
 
 void AuditBroker::unload() {
   const std::unique_lock lock(mutex_);
   devices_.clear();
+  loaded_ = false;
 }
 
-std::vector<std::shared_ptr<AuditBroker::Device>> AuditBroker::devices() const {
+std::optional<std::vector<std::shared_ptr<AuditBroker::Device>>> AuditBroker::loaded_devices()
+    const {
   const std::shared_lock lock(mutex_);
+  if (!loaded_) return std::nullopt;
   std::vector<std::shared_ptr<Device>> out;
   for (const auto& [name, device] : devices_) out.push_back(device);
   return out;
 }
 
+bool AuditBroker::is_on() const {
+  const std::shared_lock lock(mutex_);
+  return !loaded_ || !devices_.empty();
+}
+
+std::vector<std::shared_ptr<AuditBroker::Device>> AuditBroker::devices() const {
+  return loaded_devices().value_or(std::vector<std::shared_ptr<Device>>{});
+}
+
 Status AuditBroker::write(const AuditEntry& entry) {
-  const auto all = devices();
-  bool written = all.empty();
+  // No device is not the same as not knowing the devices.
+  const auto all = loaded_devices();
+  if (!all) return Error{Errc::kSealed, "Vault is sealed"};
+  bool written = all->empty();
   std::string failures;
-  for (const auto& device : all) {
+  for (const auto& device : *all) {
     const Status status =
         device->file.write(device->prefix + render_audit_entry(entry, device->hasher) + "\n");
     if (status) {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <vector>
@@ -37,8 +38,11 @@ class AuditBroker {
   // Forgets the devices (the broker is being sealed).
   void unload();
 
-  // kUnavailable when no device took the line; the message names the devices, the reasons and what
-  // to do.
+  // False: there are no devices, and write() does nothing.
+  bool is_on() const;
+
+  // kSealed before load(). kInternal when no device took the line; the message names the devices,
+  // the reasons and what to do.
   Status write(const AuditEntry& entry);
 
   // kInvalidArgument: unknown type or option, path in use, file cannot be written.
@@ -60,6 +64,7 @@ class AuditBroker {
   };
 
   Result<std::shared_ptr<Device>> make_device(AuditDeviceInfo info, const Secret& salt) const;
+  std::optional<std::vector<std::shared_ptr<Device>>> loaded_devices() const;
   std::vector<std::shared_ptr<Device>> devices() const;
 
   store::Database& database_;
@@ -67,7 +72,9 @@ class AuditBroker {
   Random& random_;
   Log& log_;
   mutable std::shared_mutex mutex_;
-  std::map<std::string, std::shared_ptr<Device>> devices_;  // guarded by mutex_
+  // Guarded by mutex_.
+  std::map<std::string, std::shared_ptr<Device>> devices_;
+  bool loaded_ = false;
 };
 
 }  // namespace curfew::broker

@@ -35,7 +35,9 @@ Status FileDevice::open_locked() {
     fd_ = STDOUT_FILENO;
     return ok();
   }
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, mode_);
+  // A pipe that nobody reads must be an error, not a wait that every request shares.
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+               mode_);
   if (fd_ < 0) return failed("open", path_, errno);
   return ok();
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/duration.h"
 #include "broker/lease/ttl.h"
@@ -71,10 +72,12 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   lease.ttl_max = plan.terms.max_ttl;
   lease.renewable = plan.terms.renewable;
   return leases_.open(lease, std::move(plan), [&](const store::Reader& reader) -> Status {
-    // A token that is being revoked looks for its leases after this commit, or ended before it.
-    ASSIGN_OR_RETURN(const auto token, reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
-                                                        "(expires_at IS NULL OR expires_at > $2)",
-                                                        {call.token.id, to_unix_millis(now)}));
+    // A token that is being revoked looks for its leases after this commit, or ended before it: so
+    // the clock is read here and not before the transaction.
+    ASSIGN_OR_RETURN(const auto token,
+                     reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
+                                      "(expires_at IS NULL OR expires_at > $2)",
+                                      {call.token.id, to_unix_millis(clock_.wall())}));
     if (!token) return Error{Errc::kUnauthenticated, "permission denied"};
     return mounts_.check_open(reader, mount);
   });
@@ -93,7 +96,7 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
   Response response;
   ASSIGN_OR_RETURN(const auto intent, write_ahead(call, lease, std::move(plan), response.warnings));
   auto issued = engine.apply(intent, {.deadline = clock_.steady() + kApplyTimeout});
-  if (!issued) return take_back(lease, issued.error());
+  if (!issued) return take_back(lease, issued.error(), nothing_happened(issued.error().code));
   auto activated = leases_.change(lease.id, [&](Lease& stored) -> Status {
     if (stored.state != LeaseState::kPending)
       return Error{Errc::kConflict, "the lease was revoked while the credential was made"};
@@ -104,7 +107,8 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
     return ok();
   });
   if (!activated)
-    return take_back(lease, {Errc::kInDoubt, activated.error().message, activated.error().detail});
+    return take_back(lease, {Errc::kInDoubt, activated.error().message, activated.error().detail},
+                     true);
   lease_ended_();  // the reaper learns of the new expiry
 
   response.lease_id = lease.id;
@@ -116,11 +120,11 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
   return response;
 }
 
-Error LeaseService::take_back(const Lease& lease, const Error& error) {
+Error LeaseService::take_back(const Lease& lease, const Error& error, bool apply_ended) {
   const WallTime now = clock_.wall();
   const bool nothing = nothing_happened(error.code);
   const auto changed = leases_.change(lease.id, [&](Lease& stored) -> Status {
-    stored.apply_ended = true;
+    stored.apply_ended = apply_ended;
     if (nothing && stored.state == LeaseState::kPending) {
       stored.state = LeaseState::kRevoked;
       return ok();
@@ -209,8 +213,9 @@ void LeaseService::attempt_finished() {
   finished_.notify_all();
 }
 
-Status LeaseService::wait_ended(const LeaseFilter& filter) {
+Status LeaseService::wait_ended(LeaseFilter filter) {
   const WallTime began = clock_.wall();
+  filter.issued_until = began;  // others may be issued meanwhile; they were not asked for
   const SteadyTime give_up = clock_.steady() + kWaitMax;
   // Tried since, and put off: an earlier error, or a lease that still waits for its turn, does not
   // count.
@@ -242,15 +247,25 @@ Status LeaseService::revoke_prefix(const std::string& prefix, bool wait) {
 }
 
 Status LeaseService::revoke_force(const std::string& prefix) {
-  const LeaseFilter filter{.id_prefix = prefix};
+  const LeaseFilter filter{.id_prefix = prefix, .issued_until = clock_.wall()};
+  const SteadyTime give_up = clock_.steady() + kWaitMax;
+  std::set<std::string> failed;  // mounts and resources that did not answer
   std::string after;
   for (;;) {
     ASSIGN_OR_RETURN(const auto page, leases_.find(filter, after, kPage));
     if (page.empty()) break;
     after = page.back().id;
     for (const Lease& lease : page) {
-      ASSIGN_OR_RETURN(const Lease tried, revoker_.attempt(lease.id));
-      if (is_live(tried.state)) RETURN_IF_ERROR(revoker_.abandon(lease.id));
+      const std::string group = lease.mount + ' ' + lease.handle.resource;
+      if (!failed.contains(group) && clock_.steady() < give_up) {
+        const auto tried = revoker_.attempt(lease.id);
+        if (tried && !is_live(tried->state)) continue;
+        failed.insert(group);
+      }
+      const auto given_up = revoker_.abandon(lease.id);
+      const bool settled = given_up || given_up.error().code == Errc::kConflict ||
+                           given_up.error().code == Errc::kNotFound;
+      if (!settled) return given_up.error();
     }
   }
   attempt_finished();

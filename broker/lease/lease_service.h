@@ -52,12 +52,14 @@ class LeaseService {
   // kRefused: some are not ended yet; the message counts them and names one.
   Status revoke_prefix(const std::string& prefix, bool wait);
 
-  // As revoke_prefix; what cannot be revoked at once is given up, and its receipt says so.
+  // As revoke_prefix; what cannot be revoked at once is given up, and its receipt says so. After a
+  // minute, or after a first failure of the same target, without another attempt.
   Status revoke_force(const std::string& prefix);
 
-  // Waits until no live lease matches. kInvalidArgument: some are left whose revocation failed
-  // since this was called, or a minute is over; the message counts them and names one.
-  Status wait_ended(const LeaseFilter& filter);
+  // Waits until no live lease matches that was issued before this call. kInvalidArgument: some are
+  // left whose revocation failed since this was called, or a minute is over; the message counts
+  // them and names one.
+  Status wait_ended(LeaseFilter filter);
 
   // The state of ended leases changes here too: wakes those that wait. Called by the reaper.
   void attempt_finished();
@@ -66,7 +68,7 @@ class LeaseService {
   Result<engines::DurableIntent> write_ahead(const IssueCall& call, Lease& lease,
                                              engines::IssuePlan plan,
                                              std::vector<std::string>& warnings);
-  Error take_back(const Lease& lease, const Error& error);
+  Error take_back(const Lease& lease, const Error& error, bool apply_ended);
 
   LeaseStore& leases_;
   Revoker& revoker_;

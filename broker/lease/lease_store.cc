@@ -50,6 +50,8 @@ Where where(const LeaseFilter& filter) {
   } else {
     out.text = "state < 4";  // the literal matches the partial indexes
   }
+  if (filter.failing) out.text += " AND (state = 3 OR (state = 2 AND attempts > 1))";
+  if (filter.issued_until) out.add("issued_at <=", to_unix_millis(*filter.issued_until));
   if (!filter.mount.empty()) out.add("mount =", filter.mount);
   if (!filter.resource.empty()) out.add("resource =", filter.resource);
   if (!filter.token.empty()) out.add("token =", filter.token);
@@ -147,37 +149,33 @@ Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
   return lease;
 }
 
-Result<std::vector<Lease>> LeaseStore::due(WallTime now, std::size_t limit) const {
-  std::vector<Lease> leases;
-  const std::string sql = fmt::format(
-      "SELECT {} FROM leases WHERE next_action_at IS NOT NULL AND next_action_at <= $1 AND "
-      "(next_action_at > $2 OR (next_action_at = $2 AND id > $3)) "
-      "ORDER BY next_action_at, id LIMIT $4",
-      kColumns);
-  std::int64_t after_time = INT64_MIN;
-  std::string after_id;
+Result<std::vector<LeaseStore::Due>> LeaseStore::due(WallTime now, const Due& after,
+                                                     std::size_t limit) const {
+  std::vector<Due> out;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    while (leases.size() < limit) {
-      const auto page = static_cast<std::int64_t>(limit - leases.size());
-      ASSIGN_OR_RETURN(const auto rows,
-                       reader.query(sql, {to_unix_millis(now), after_time, after_id, page}));
-      if (rows.empty()) break;
-      after_time = rows.back().integer(10);
-      after_id = rows.back().text(0);
-      ASSIGN_OR_RETURN(auto found, decode_all(rows));
-      std::move(found.begin(), found.end(), std::back_inserter(leases));
-    }
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        reader.query("SELECT next_action_at, id, mount, resource, state FROM leases WHERE "
+                     "next_action_at IS NOT NULL AND next_action_at <= $1 AND (next_action_at > $2 "
+                     "OR (next_action_at = $2 AND id > $3)) ORDER BY next_action_at, id LIMIT $4",
+                     {to_unix_millis(now), to_unix_millis(after.at), after.id,
+                      static_cast<std::int64_t>(limit)}));
+    for (const store::Row& row : rows)
+      out.push_back({from_unix_millis(row.integer(0)), row.text(1), row.text(2) + ' ' + row.text(3),
+                     !is_live(static_cast<LeaseState>(row.integer(4)))});
     return ok();
   }));
-  return leases;
+  return out;
 }
 
-Result<std::optional<WallTime>> LeaseStore::next_due() const {
+Result<std::optional<WallTime>> LeaseStore::next_due(WallTime after) const {
   std::optional<WallTime> next;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto row,
-                     reader.query_one("SELECT next_action_at FROM leases WHERE next_action_at IS "
-                                      "NOT NULL ORDER BY next_action_at LIMIT 1"));
+    ASSIGN_OR_RETURN(
+        const auto row,
+        reader.query_one("SELECT next_action_at FROM leases WHERE next_action_at IS NOT NULL AND "
+                         "next_action_at > $1 ORDER BY next_action_at LIMIT 1",
+                         {to_unix_millis(after)}));
     if (row) next = from_unix_millis(row->integer(0));
     return ok();
   }));
@@ -222,9 +220,9 @@ Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
 }
 
 Result<std::map<std::string, std::int64_t>> LeaseStore::count_by_mount(
-    std::optional<LeaseState> state) const {
+    const LeaseFilter& filter) const {
   std::map<std::string, std::int64_t> counts;
-  const Where clause = where({.state = state});
+  const Where clause = where(filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto rows, reader.query("SELECT mount, count(*) FROM leases WHERE " +
                                                        clause.text + " GROUP BY mount",

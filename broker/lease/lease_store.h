@@ -22,6 +22,8 @@ struct LeaseFilter {
   std::string resource = {};  // REQUIRES: mount, where given
   std::string token = {};
   std::optional<LeaseState> state = {};  // default: all live ones
+  bool failing = false;                  // locked out but not clean, or tried in vain
+  std::optional<WallTime> issued_until = {};
 };
 
 // The leases in the store. Every column that decides something is bound to the sealed part of its
@@ -43,12 +45,18 @@ class LeaseStore {
 
   Result<std::optional<Lease>> get(std::string_view id) const;
 
-  // Live leases and ended ones whose retention is over, with next_action_at <= now, the longest
-  // overdue first. Rows that were altered in the store are passed over.
-  Result<std::vector<Lease>> due(WallTime now, std::size_t limit) const;
+  // What is due: live leases and ended ones whose retention is over, with next_action_at <= now,
+  // the longest overdue first, behind `after`. Only the plain columns, not verified yet.
+  struct Due {
+    WallTime at = {};
+    std::string id = {};
+    std::string group = {};  // mount and resource: what they share when a target hangs
+    bool ended = false;      // only the row is left to remove
+  };
+  Result<std::vector<Due>> due(WallTime now, const Due& after, std::size_t limit) const;
 
-  // When the next lease falls due; nullopt: none ever.
-  Result<std::optional<WallTime>> next_due() const;
+  // When the next lease falls due behind `after`; nullopt: none ever.
+  Result<std::optional<WallTime>> next_due(WallTime after) const;
 
   // In the order of ids, starting behind `after`. May give fewer than `limit` where rows were
   // passed over; only an empty answer means the end.
@@ -56,8 +64,8 @@ class LeaseStore {
                                   std::size_t limit) const;
   Result<std::int64_t> count(const LeaseFilter& filter) const;
 
-  // Live leases by mount accessor.
-  Result<std::map<std::string, std::int64_t>> count_by_mount(std::optional<LeaseState> state) const;
+  // How many match, by mount accessor.
+  Result<std::map<std::string, std::int64_t>> count_by_mount(const LeaseFilter& filter) const;
 
   // The path elements below `prefix` ("" or ending in '/') that lead to live leases; folders end in
   // '/'.

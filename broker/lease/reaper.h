@@ -21,10 +21,12 @@
 namespace curfew::broker {
 
 struct ReaperOptions {
-  std::size_t threads = 4;  // that revoke; one more finds what is due
-  // Of one target at a time, so that a target that hangs leaves threads for the others. Less than
-  // threads.
-  std::size_t per_resource_max = 3;
+  std::size_t threads = 8;  // that revoke; one more finds what is due
+  // Threads that one target may have, so that two that hang leave some for the others.
+  std::size_t per_group_max = 3;
+  // Leases of one target that wait for a thread: further ones stay in the store until there is
+  // room.
+  std::size_t queue_per_group_max = 64;
 };
 
 // Ends what is due: leases, tokens with what they hold, mounts that are being removed, ended leases
@@ -38,7 +40,9 @@ class Reaper {
   ~Reaper();  // stops
 
   void start();
-  // Waits for the attempts under way; what was queued is found again after the next start.
+  // Begins no more work. What was queued is found again after the next start.
+  void request_stop();
+  // Waits for the attempts under way as well.
   void stop();
 
   // Looks for due work now instead of at the next expiry. Cheap; may be called from anywhere.
@@ -50,19 +54,15 @@ class Reaper {
  private:
   void find_work();
   void work();
-  Status sweep_tokens();
-  Status find_leases(std::vector<Lease>& due);
-  void keep_house();
+  bool is_stopping();
   bool resume_interrupted();
-  bool enqueue(Lease lease);
-  void revoke_or_remove(const std::string& id, bool ended);
+  Result<std::size_t> sweep_tokens();
+  bool sweep_token(const std::string& id, WallTime now);
+  Result<std::size_t> enqueue_due();
+  bool enqueue(const LeaseStore::Due& due);
+  void keep_house();
+  void revoke_or_remove(const LeaseStore::Due& job);
   Millis time_to_next();
-
-  struct Job {
-    std::string id;
-    std::string resource;  // mount and resource, for the bound
-    bool ended = false;    // only the row is left to remove
-  };
 
   LeaseStore& leases_;
   TokenStore& tokens_;
@@ -80,9 +80,11 @@ class Reaper {
   // Guarded by mutex_.
   bool stopping_ = false;
   bool woken_ = false;
-  std::deque<Job> queue_;
-  std::set<std::string> queued_;             // ids in queue_ or being worked on
-  std::map<std::string, std::size_t> busy_;  // threads by resource
+  std::deque<LeaseStore::Due> queue_;
+  std::set<std::string> taken_;                 // ids in queue_ or being worked on
+  std::map<std::string, std::size_t> waiting_;  // in queue_, by group
+  std::map<std::string, std::size_t> busy_;     // threads, by group
+  std::map<std::string, SteadyTime> put_off_;   // rows that cannot be worked on, until then
 
   SteadyTime next_housekeeping_{};  // of the thread that finds work
   std::vector<std::thread> threads_;

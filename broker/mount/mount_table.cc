@@ -217,6 +217,12 @@ Status MountTable::finish_unmount(const MountEntry& entry) {
   // Requests that were under way when the unmount began may have leased something since.
   for (const LeaseState state : {LeaseState::kPending, LeaseState::kActive})
     RETURN_IF_ERROR(dependencies_.leases.end_all({.mount = entry.accessor, .state = state}, now));
+  // Held throughout: the path may meanwhile be another mount's, or this one may be tuned.
+  const std::unique_lock lock(mutex_);
+  const auto it = mounts_.find(entry.path);
+  if (it == mounts_.end() || it->second->entry.accessor != entry.accessor ||
+      it->second->entry.state != MountState::kUnmounting)
+    return ok();
   bool live = false;
   RETURN_IF_ERROR(dependencies_.database.write([&](store::Writer& writer) -> Status {
     ASSIGN_OR_RETURN(const auto row,
@@ -229,15 +235,18 @@ Status MountTable::finish_unmount(const MountEntry& entry) {
     return ok();
   }));
   if (live) return ok();
-  const std::unique_lock lock(mutex_);
-  if (mounts_.erase(entry.path) == 1)
-    dependencies_.log.info("mount removed", {{"path", entry.path}, {"type", entry.type}});
+  mounts_.erase(it);
+  dependencies_.log.info("mount removed", {{"path", entry.path}, {"type", entry.type}});
   return ok();
 }
 
 Status MountTable::finish_unmounts() {
   for (const MountEntry& entry : list()) {
-    if (entry.state == MountState::kUnmounting) RETURN_IF_ERROR(finish_unmount(entry));
+    if (entry.state != MountState::kUnmounting) continue;
+    const Status finished = finish_unmount(entry);
+    if (!finished)
+      dependencies_.log.warn("mount not removed yet",
+                             {{"path", entry.path}, {"error", finished.error().message}});
   }
   return ok();
 }

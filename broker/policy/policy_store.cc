@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
+#include "broker/token/token_service.h"
 #include "policy/builtin.h"
 
 namespace curfew::broker {
@@ -18,24 +18,15 @@ Error invalid(std::string message) {
   return {Errc::kInvalidArgument, std::move(message)};
 }
 
-std::string lower(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
-}
-
 bool is_fixed(const std::string& name) {
   return name == "root" || name == "response-wrapping" || name == "control-group";
 }
 
-// No name holds a line break: see PolicyStore::put().
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) {
-    out += name;
-    out += '\n';
-  }
-  return out;
+// The key of a list of names in the cache: no two lists share one, whatever the names hold.
+std::string cache_key(const std::vector<std::string>& names) {
+  std::string key;
+  for (const std::string& name : names) key += fmt::format("{}:{}", name.size(), name);
+  return key;
 }
 
 }  // namespace
@@ -45,7 +36,7 @@ PolicyStore::PolicyStore(store::Database& database, const store::Records& record
     : database_(database), records_(records), clock_(clock), log_(log) {}
 
 Result<std::shared_ptr<const policy::Policy>> PolicyStore::get(const std::string& given) const {
-  const std::string name = lower(given);
+  const std::string name = lower_case(given);
   if (name == "root") return policy::root_policy();
   std::optional<std::string> text;
   if (name == "default") text = std::string(policy::default_policy_text());
@@ -68,7 +59,7 @@ Result<std::shared_ptr<const policy::Policy>> PolicyStore::get(const std::string
 }
 
 Result<bool> PolicyStore::exists(const std::string& given) const {
-  const std::string name = lower(given);
+  const std::string name = lower_case(given);
   if (is_fixed(name) || name == "default") return true;
   bool found = false;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
@@ -93,7 +84,7 @@ Result<std::vector<std::string>> PolicyStore::names() const {
 }
 
 Status PolicyStore::put(const std::string& given, const std::string& text) {
-  const std::string name = lower(given);
+  const std::string name = lower_case(given);
   if (is_fixed(name)) return invalid(fmt::format("cannot update \"{}\" policy", name));
   if (name.empty() || name.size() > kNameBytesMax)
     return invalid("the policy's name must have 1 to 256 bytes");
@@ -110,7 +101,7 @@ Status PolicyStore::put(const std::string& given, const std::string& text) {
 }
 
 Status PolicyStore::remove(const std::string& given) {
-  const std::string name = lower(given);
+  const std::string name = lower_case(given);
   if (is_fixed(name) || name == "default")
     return invalid(fmt::format("cannot delete \"{}\" policy", name));
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
@@ -129,7 +120,7 @@ void PolicyStore::forget() {
 
 Result<std::shared_ptr<const policy::Acl>> PolicyStore::acl(
     const std::vector<std::string>& names) const {
-  const std::string key = joined(names);
+  const std::string key = cache_key(names);
   std::uint64_t generation = 0;
   {
     const std::scoped_lock lock(mutex_);

@@ -56,7 +56,7 @@ class PolicyStore {
   const Clock& clock_;
   Log& log_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, Cached> acls_;  // by the names, joined; guarded by mutex_
+  mutable std::map<std::string, Cached> acls_;  // by the names; guarded by mutex_
   mutable std::uint64_t generation_ = 0;        // counts changes; guarded by mutex_
 };
 

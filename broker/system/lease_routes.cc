@@ -98,22 +98,27 @@ class LeaseRoutes {
   }
 
   Result<Response> revoke_prefix(const BackendCall& call) const {
-    const std::string& prefix = call.param("prefix");
     ASSIGN_OR_RETURN(const bool sync, Fields(call.request.data).boolean_or("sync", true));
-    ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
-    const std::string folder =
-        exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
-    RETURN_IF_ERROR(parts_.lease_service.revoke_prefix(folder, sync));
+    ASSIGN_OR_RETURN(const std::string prefix, prefix_asked(call));
+    RETURN_IF_ERROR(parts_.lease_service.revoke_prefix(prefix, sync));
     return sync ? Response{} : Response{.status = 202};
   }
 
   Result<Response> revoke_force(const BackendCall& call) const {
-    const std::string& prefix = call.param("prefix");
-    ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
-    const std::string folder =
-        exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
-    RETURN_IF_ERROR(parts_.lease_service.revoke_force(folder));
+    ASSIGN_OR_RETURN(const std::string prefix, prefix_asked(call));
+    RETURN_IF_ERROR(parts_.lease_service.revoke_force(prefix));
     return Response{};
+  }
+
+  // A lease's id, or a folder with its final '/'.
+  Result<std::string> prefix_asked(const BackendCall& call) const {
+    const std::string& prefix = call.param("prefix");
+    if (prefix.starts_with("auth/"))
+      return Error{Errc::kInvalidArgument,
+                   "tokens are not ended by prefix; use auth/token/revoke or "
+                   "auth/token/revoke-accessor, which end their leases too"};
+    ASSIGN_OR_RETURN(const auto exact, parts_.leases.get(prefix));
+    return exact || prefix.empty() || prefix.ends_with('/') ? prefix : prefix + "/";
   }
 
   Result<Response> tidy(const BackendCall&) const {
@@ -124,21 +129,21 @@ class LeaseRoutes {
   }
 
   // "irrevocable" is what Vault's clients call a lease whose revocation has failed.
-  static Result<std::optional<LeaseState>> state_asked(const BackendCall& call) {
+  static Result<LeaseFilter> asked(const BackendCall& call) {
     ASSIGN_OR_RETURN(const std::string type, Fields(call.request.data).text_or("type", ""));
-    if (type.empty()) return std::optional<LeaseState>{};
-    if (type == "irrevocable") return std::optional<LeaseState>{LeaseState::kQuarantined};
+    if (type.empty()) return LeaseFilter{};
+    if (type == "irrevocable") return LeaseFilter{.failing = true};
     const auto state = lease_state_of(type);
     if (!state)
       return Error{Errc::kInvalidArgument,
                    "field \"type\": expected pending, active, revoking, quarantined, revoked, "
                    "abandoned or irrevocable"};
-    return state;
+    return LeaseFilter{.state = state};
   }
 
   Result<Response> count(const BackendCall& call) const {
-    ASSIGN_OR_RETURN(const auto state, state_asked(call));
-    ASSIGN_OR_RETURN(const auto counts, parts_.leases.count_by_mount(state));
+    ASSIGN_OR_RETURN(const LeaseFilter filter, asked(call));
+    ASSIGN_OR_RETURN(const auto counts, parts_.leases.count_by_mount(filter));
     std::int64_t total = 0;
     for (const auto& [mount, number] : counts) total += number;
     return Response{.data = {{"counts", counts.empty() ? Json::object() : Json(counts)},
@@ -146,14 +151,14 @@ class LeaseRoutes {
   }
 
   Result<Response> by_state(const BackendCall& call) const {
-    ASSIGN_OR_RETURN(const auto state, state_asked(call));
+    ASSIGN_OR_RETURN(const LeaseFilter filter, asked(call));
     ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("limit", ""));
     ASSIGN_OR_RETURN(std::int64_t limit,
                      text == "none" ? Result<std::int64_t>(kListMax)
                                     : Fields(call.request.data).integer_or("limit", kDefaultLimit));
     limit = std::clamp<std::int64_t>(limit, 1, kListMax);
     ASSIGN_OR_RETURN(const auto leases,
-                     parts_.leases.find({.state = state}, "", static_cast<std::size_t>(limit)));
+                     parts_.leases.find(filter, "", static_cast<std::size_t>(limit)));
     Json out = Json::array();
     for (const Lease& lease : leases) {
       Json item = describe(lease, call.now);

@@ -15,7 +15,7 @@ Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now
     out.push_back({"curfew_leases", "Live leases by state.", static_cast<double>(count),
                    fmt::format("state=\"{}\"", lease_state_name(state))});
   }
-  ASSIGN_OR_RETURN(const auto next, parts.leases.next_due());
+  ASSIGN_OR_RETURN(const auto next, parts.leases.next_due(WallTime{}));
   const Millis lag = next && *next < now ? Millis{now - *next} : Millis{0};
   out.push_back({"curfew_revocation_lag_seconds", "How long the most overdue lease has been due.",
                  static_cast<double>(lag.count()) / 1000});

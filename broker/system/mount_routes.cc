@@ -61,13 +61,23 @@ class MountRoutes {
     return Response{.layout = Layout::kInjected, .data = std::move(mounts)};
   }
 
+  // The path of a mount may hold '/', which only the general route takes: it serves their settings
+  // too.
+  static std::optional<std::string> tuned_mount(const BackendCall& call) {
+    const std::string& path = call.param("path");
+    if (!path.ends_with("/tune")) return std::nullopt;
+    return path.substr(0, path.size() - 5);
+  }
+
   Result<Response> read(const BackendCall& call) const {
+    if (const auto tuned = tuned_mount(call)) return read_tune_of(*tuned);
     const auto mount = parts_.mounts.at(call.param("path"));
     if (!mount) return unknown_mount(call.param("path"));
     return Response{.layout = Layout::kInjected, .data = to_api(mount->entry)};
   }
 
   Result<Response> enable(const BackendCall& call) const {
+    if (const auto tuned = tuned_mount(call)) return tune_of(*tuned, call.request.data);
     const Fields fields(call.request.data);
     MountEntry entry;
     entry.path = call.param("path");
@@ -104,15 +114,22 @@ class MountRoutes {
   }
 
   Result<Response> read_tune(const BackendCall& call) const {
-    const auto mount = parts_.mounts.at(call.param("path"));
-    if (!mount) return unknown_mount(call.param("path"));
+    return read_tune_of(call.param("path"));
+  }
+
+  Result<Response> read_tune_of(const std::string& path) const {
+    const auto mount = parts_.mounts.at(path);
+    if (!mount) return unknown_mount(path);
     return Response{.layout = Layout::kInjected, .data = tune_data(mount->entry)};
   }
 
   Result<Response> tune(const BackendCall& call) const {
-    RETURN_IF_ERROR(parts_.mounts.change(call.param("path"), [&](MountEntry& entry) {
-      return apply_tune(call.request.data, entry);
-    }));
+    return tune_of(call.param("path"), call.request.data);
+  }
+
+  Result<Response> tune_of(const std::string& path, const Json& data) const {
+    RETURN_IF_ERROR(
+        parts_.mounts.change(path, [&](MountEntry& entry) { return apply_tune(data, entry); }));
     return Response{};
   }
 

@@ -20,7 +20,20 @@ Json meta_or_null(const std::map<std::string, std::string>& meta) {
   return meta.empty() ? Json(nullptr) : Json(meta);
 }
 
+constexpr std::size_t kPolicyNameBytesMax = 256;
+
 }  // namespace
+
+Status check_policy_names(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    const bool odd = std::any_of(name.begin(), name.end(),
+                                 [](unsigned char c) { return c < 0x20 || c == 0x7f || c == ','; });
+    if (odd || name.size() > kPolicyNameBytesMax)
+      return Error{Errc::kInvalidArgument,
+                   "a policy's name has at most 256 bytes, without commas and control characters"};
+  }
+  return ok();
+}
 
 Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration) {
   Auth auth;
@@ -72,18 +85,23 @@ Result<std::vector<std::string>> child_policies(const Token& parent, const Field
   ASSIGN_OR_RETURN(auto asked, fields.comma_list("policies"));
   ASSIGN_OR_RETURN(const bool no_default, fields.boolean_or("no_default_policy", false));
   std::vector<std::string> policies = asked.value_or(std::vector<std::string>{});
-  if (role != nullptr) {
+  RETURN_IF_ERROR(check_policy_names(policies));
+  // A role without lists says nothing about policies: the parent's bound the child's, as without a
+  // role.
+  const bool role_decides = role != nullptr && role->bounds_policies();
+  const bool leave_out_default = no_default || (role != nullptr && role->no_default_policy);
+  if (role_decides) {
     ASSIGN_OR_RETURN(policies, policies_under(*role, std::move(policies)));
   } else if (policies.empty()) {
     policies = normalise_policies(parent.policies, false);
-    if (no_default) std::erase(policies, "default");
+    if (leave_out_default) std::erase(policies, "default");
   } else {
-    policies = normalise_policies(std::move(policies), !no_default);
+    policies = normalise_policies(std::move(policies), !leave_out_default);
   }
   if (policies == std::vector<std::string>{"root"} && !parent.is_root())
     return Error{Errc::kInvalidArgument,
                  "root tokens may not be created without parent token being root"};
-  if (role == nullptr && !sudo) {
+  if (!role_decides && !sudo) {
     for (const std::string& policy : policies) {
       const bool held = policy == "default" ||
                         std::find(parent.policies.begin(), parent.policies.end(), policy) !=

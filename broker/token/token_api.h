@@ -26,6 +26,9 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now);
 Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
                                                 const TokenRole* role, bool sudo);
 
+// kInvalidArgument: a name that no policy can have.
+Status check_policy_names(const std::vector<std::string>& names);
+
 std::vector<FieldSpec> token_create_fields();
 std::vector<FieldSpec> token_role_fields();
 

@@ -126,6 +126,7 @@ Result<Response> TokenBackend::finish_create(TokenSpec spec, std::vector<std::st
   ASSIGN_OR_RETURN(CreatedToken created, tokens_.create(std::move(spec), mount_ttl_()));
   Response response;
   response.auth = auth_of(created.token, created.secret, created.token.creation_ttl);
+  response.auth->made_now = true;
   response.warnings = std::move(created.warnings);
   std::move(warnings.begin(), warnings.end(), std::back_inserter(response.warnings));
   return response;

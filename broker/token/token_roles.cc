@@ -4,6 +4,7 @@
 
 #include "base/glob.h"
 #include "broker/token/cidr.h"
+#include "broker/token/token_api.h"
 #include "broker/token/token_service.h"
 
 namespace curfew::broker {
@@ -24,6 +25,13 @@ Status take_list(const Fields& fields, std::string_view name, std::vector<std::s
   ASSIGN_OR_RETURN(auto value, fields.comma_list(name));
   if (value) into = std::move(*value);
   return ok();
+}
+
+// Names of policies are lower case everywhere.
+Status take_names(const Fields& fields, std::string_view name, std::vector<std::string>& into) {
+  RETURN_IF_ERROR(take_list(fields, name, into));
+  for (std::string& policy : into) policy = lower_case(std::move(policy));
+  return check_policy_names(into);
 }
 
 Status take_duration(const Fields& fields, std::string_view name, Millis& into) {
@@ -70,10 +78,10 @@ Json to_stored(const TokenRole& role) {
 
 Status apply_fields(const Json& data, TokenRole& role) {
   const Fields fields(data);
-  RETURN_IF_ERROR(take_list(fields, "allowed_policies", role.allowed_policies));
-  RETURN_IF_ERROR(take_list(fields, "allowed_policies_glob", role.allowed_policies_glob));
-  RETURN_IF_ERROR(take_list(fields, "disallowed_policies", role.disallowed_policies));
-  RETURN_IF_ERROR(take_list(fields, "disallowed_policies_glob", role.disallowed_policies_glob));
+  RETURN_IF_ERROR(take_names(fields, "allowed_policies", role.allowed_policies));
+  RETURN_IF_ERROR(take_names(fields, "allowed_policies_glob", role.allowed_policies_glob));
+  RETURN_IF_ERROR(take_names(fields, "disallowed_policies", role.disallowed_policies));
+  RETURN_IF_ERROR(take_names(fields, "disallowed_policies_glob", role.disallowed_policies_glob));
   for (const char* name : {"bound_cidrs", "token_bound_cidrs"})
     RETURN_IF_ERROR(take_list(fields, name, role.bound_cidrs));
   for (const std::string& cidr : role.bound_cidrs) RETURN_IF_ERROR(check_cidr(cidr));

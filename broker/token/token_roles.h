@@ -26,6 +26,12 @@ struct TokenRole {
   bool orphan = false;
   bool renewable = true;
   bool no_default_policy = false;
+
+  // Whether it says anything about policies.
+  bool bounds_policies() const {
+    return !allowed_policies.empty() || !allowed_policies_glob.empty() ||
+           !disallowed_policies.empty() || !disallowed_policies_glob.empty();
+  }
 };
 
 // Applies the members of a write to `role`, which holds what was stored before or the defaults.

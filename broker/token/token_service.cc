@@ -31,11 +31,14 @@ Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
 
 }  // namespace
 
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 std::vector<std::string> normalise_policies(std::vector<std::string> policies, bool add_default) {
-  for (std::string& policy : policies) {
-    std::transform(policy.begin(), policy.end(), policy.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  }
+  for (std::string& policy : policies) policy = lower_case(std::move(policy));
   // Root needs no company.
   if (std::find(policies.begin(), policies.end(), "root") != policies.end()) return {"root"};
   if (add_default) policies.emplace_back("default");

@@ -92,6 +92,7 @@ Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, c
                          WallTime now, Random& random, Secret& made);
 
 // Lower case, sorted, without repeats; "default" added unless told otherwise or the token is root.
+std::string lower_case(std::string text);  // ASCII letters only
 std::vector<std::string> normalise_policies(std::vector<std::string> policies, bool add_default);
 
 }  // namespace curfew::broker

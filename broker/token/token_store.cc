@@ -10,7 +10,8 @@ namespace {
 constexpr std::string_view kNamespace = "root";
 constexpr std::string_view kSelect =
     "SELECT id, accessor, parent, expires_at, sealed FROM tokens WHERE ";
-constexpr std::size_t kTreeMax = 100'000;  // tokens ended in one transaction
+constexpr std::size_t kTreeMax = 100'000;    // tokens ended in one transaction
+constexpr std::size_t kDecodedMax = 10'000;  // tokens whose decoded form is kept
 
 store::Value end_value(const Token& token) {
   if (!token.expires_at) return std::monostate{};
@@ -63,12 +64,23 @@ void read_body(const Json& body, Token& token) {
   token.orphan = body.at("orphan").get<bool>();
 }
 
-Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
+// The columns that are stored in the clear.
+Token columns_of(const store::Row& row) {
   Token token;
   token.id = row.text(0);
   token.accessor = row.text(1);
   token.parent = row.text(2);
   if (const auto end = row.integer_or_null(3)) token.expires_at = from_unix_millis(*end);
+  return token;
+}
+
+bool same_columns(const Token& a, const Token& b) {
+  return a.id == b.id && a.accessor == b.accessor && a.parent == b.parent &&
+         a.expires_at == b.expires_at;
+}
+
+Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
+  Token token = columns_of(row);
   auto opened = barrier.open(context_of(token), row.blob(4));
   if (!opened && opened.error().code == Errc::kCorrupt)
     return Error{Errc::kCorrupt,
@@ -107,16 +119,35 @@ Result<std::optional<Token>> find(const store::Reader& reader, const store::Barr
   return std::optional{std::move(token)};
 }
 
+// Those that open; an altered row is no token any more.
 Result<std::vector<Token>> children(const store::Reader& reader, const store::Barrier& barrier,
                                     std::string_view parent) {
   std::vector<Token> tokens;
   ASSIGN_OR_RETURN(const auto rows,
                    reader.query(fmt::format("{}parent = $1", kSelect), {std::string(parent)}));
   for (const store::Row& row : rows) {
-    ASSIGN_OR_RETURN(Token token, decode(barrier, row));
-    tokens.push_back(std::move(token));
+    auto token = decode(barrier, row);
+    if (token) {
+      tokens.push_back(*std::move(token));
+    } else if (token.error().code != Errc::kCorrupt) {
+      return std::move(token).error();
+    }
   }
   return tokens;
+}
+
+// Ends all of `open` and everything below, a bounded number.
+Status end_all(store::Writer& writer, const store::Barrier& barrier, std::deque<Token> open,
+               WallTime now) {
+  for (std::size_t ended = 0; !open.empty() && ended < kTreeMax; ++ended) {
+    Token token = std::move(open.front());
+    open.pop_front();
+    ASSIGN_OR_RETURN(auto below, children(writer, barrier, token.id));
+    std::move(below.begin(), below.end(), std::back_inserter(open));
+    RETURN_IF_ERROR(end_one(writer, barrier, std::move(token), now));
+  }
+  // What is left lies below tokens that have ended: the reaper goes on there.
+  return ok();
 }
 
 }  // namespace
@@ -153,11 +184,33 @@ Status TokenStore::insert(const Token& token, WallTime now) {
 }
 
 Result<std::optional<Token>> TokenStore::get(std::string_view id) const {
-  std::optional<Token> token;
+  static const std::string kById = fmt::format("{}id = $1", kSelect);
+  std::optional<store::Row> row;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(token, find(reader, barrier_, "id", id));
+    ASSIGN_OR_RETURN(row, reader.query_one(kById, {std::string(id)}));
     return ok();
   }));
+  if (!row) return std::optional<Token>{};
+  ASSIGN_OR_RETURN(Token token, decode_row(*row));
+  return std::optional{std::move(token)};
+}
+
+Result<Token> TokenStore::decode_row(const store::Row& row) const {
+  const std::string& id = row.text(0);
+  std::shared_ptr<const Decoded> known;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto it = decoded_.find(id);
+    if (it != decoded_.end()) known = it->second;
+  }
+  if (known != nullptr && known->sealed == row.blob(4) &&
+      same_columns(known->token, columns_of(row)))
+    return known->token;
+  ASSIGN_OR_RETURN(Token token, decode(barrier_, row));
+  auto fresh = std::make_shared<const Decoded>(Decoded{row.blob(4), token});
+  const std::scoped_lock lock(mutex_);
+  if (decoded_.size() >= kDecodedMax) decoded_.clear();
+  decoded_[id] = std::move(fresh);
   return token;
 }
 
@@ -185,19 +238,18 @@ Status TokenStore::end_tree(std::string_view id, WallTime now) {
   return database_.write([&](store::Writer& writer) -> Status {
     ASSIGN_OR_RETURN(auto root, find(writer, barrier_, "id", id));
     if (!root) return ok();
-    std::deque<Token> open{std::move(*root)};
-    for (std::size_t ended = 0; !open.empty(); ++ended) {
-      if (ended == kTreeMax)
-        return Error{
-            Errc::kOverloaded,
-            "the token has too many descendants to end at once; revoke its children first"};
-      Token token = std::move(open.front());
-      open.pop_front();
-      ASSIGN_OR_RETURN(auto below, children(writer, barrier_, token.id));
-      std::move(below.begin(), below.end(), std::back_inserter(open));
-      RETURN_IF_ERROR(end_one(writer, barrier_, std::move(token), now));
-    }
-    return ok();
+    return end_all(writer, barrier_, {std::move(*root)}, now);
+  });
+}
+
+Status TokenStore::end_children(std::string_view id, WallTime now) {
+  return database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(auto below, children(writer, barrier_, id));
+    std::erase_if(below,
+                  [&](const Token& child) { return child.expires_at && *child.expires_at <= now; });
+    return end_all(writer, barrier_,
+                   {std::make_move_iterator(below.begin()), std::make_move_iterator(below.end())},
+                   now);
   });
 }
 
@@ -215,44 +267,46 @@ Status TokenStore::end_alone(std::string_view id, WallTime now) {
   });
 }
 
-Result<std::vector<Token>> TokenStore::ended(WallTime now, std::size_t limit) const {
-  std::vector<Token> tokens;
+Result<std::vector<TokenStore::Ended>> TokenStore::ended(WallTime now, const Ended& after,
+                                                         std::size_t limit) const {
+  std::vector<Ended> out;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto rows,
-                     reader.query(fmt::format("{}expires_at IS NOT NULL AND expires_at <= $1 "
-                                              "ORDER BY expires_at LIMIT $2",
-                                              kSelect),
-                                  {to_unix_millis(now), static_cast<std::int64_t>(limit)}));
-    for (const store::Row& row : rows) {
-      // An altered row cannot be used as a token; its leases end by themselves.
-      auto token = decode(barrier_, row);
-      if (token) tokens.push_back(*std::move(token));
-    }
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        reader.query("SELECT id, expires_at FROM tokens WHERE expires_at IS NOT NULL AND "
+                     "expires_at <= $1 AND (expires_at > $2 OR (expires_at = $2 AND id > $3)) "
+                     "ORDER BY expires_at, id LIMIT $4",
+                     {to_unix_millis(now), to_unix_millis(after.end), after.id,
+                      static_cast<std::int64_t>(limit)}));
+    for (const store::Row& row : rows)
+      out.push_back({from_unix_millis(row.integer(1)), row.text(0)});
     return ok();
   }));
-  return tokens;
+  return out;
 }
 
-Result<std::optional<WallTime>> TokenStore::next_end() const {
+Result<std::optional<WallTime>> TokenStore::next_end(WallTime after) const {
   std::optional<WallTime> next;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto row,
                      reader.query_one("SELECT expires_at FROM tokens WHERE expires_at IS NOT NULL "
-                                      "ORDER BY expires_at LIMIT 1"));
+                                      "AND expires_at > $1 ORDER BY expires_at LIMIT 1",
+                                      {to_unix_millis(after)}));
     if (row) next = from_unix_millis(row->integer(0));
     return ok();
   }));
   return next;
 }
 
-Status TokenStore::remove(std::string_view id) {
+Status TokenStore::remove(std::string_view id, WallTime now) {
   return database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto child,
-        writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 LIMIT 1", {std::string(id)}));
-    if (child) return Error{Errc::kConflict, "the token still has children"};
-    auto removed = writer.execute("DELETE FROM tokens WHERE id = $1", {std::string(id)});
-    if (!removed) return std::move(removed).error();
+    ASSIGN_OR_RETURN(const auto child,
+                     writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 AND (expires_at IS "
+                                      "NULL OR expires_at > $2) LIMIT 1",
+                                      {std::string(id), to_unix_millis(now)}));
+    if (child) return Error{Errc::kConflict, "the token still has living children"};
+    RETURN_IF_ERROR(writer.execute("DELETE FROM tokens WHERE id = $1 AND expires_at <= $2",
+                                   {std::string(id), to_unix_millis(now)}));
     return ok();
   });
 }

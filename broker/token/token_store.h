@@ -1,9 +1,12 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -39,25 +42,47 @@ class TokenStore {
   // Applies `change` inside one transaction. kNotFound: no such token.
   Result<Token> change(std::string_view id, const std::function<Status(Token&)>& change);
 
-  // Ends a token and every token below it, as of `now`: from this commit on none of them is
-  // accepted. What they hold is cleared away later (see TokenReaper).
+  // Ends a token and the tokens below it, as of `now`: from this commit on none of them is accepted
+  // (of more than 20,000 the deepest a moment later, by the reaper). What they hold is cleared away
+  // by the reaper too.
   Status end_tree(std::string_view id, WallTime now);
 
   // Ends a token alone; its children become orphans.
   Status end_alone(std::string_view id, WallTime now);
 
-  // Tokens whose end has come, the longest ago first.
-  Result<std::vector<Token>> ended(WallTime now, std::size_t limit) const;
-  Result<std::optional<WallTime>> next_end() const;
+  // The ids of tokens whose end has come, in the order of their ends, behind `after`.
+  struct Ended {
+    WallTime end = {};
+    std::string id = {};
+  };
+  Result<std::vector<Ended>> ended(WallTime now, const Ended& after, std::size_t limit) const;
 
-  // Removes the row of a token that has ended and has no children left.
-  Status remove(std::string_view id);
+  // Ends the living children of a token that has ended, with all below them. Children that were
+  // altered in the store are nobody's tokens any more, and stay as they are.
+  Status end_children(std::string_view id, WallTime now);
+  // When the next token ends behind `after`.
+  Result<std::optional<WallTime>> next_end(WallTime after) const;
+
+  // Removes the row of a token that has ended. kConflict: it has a child that has not.
+  Status remove(std::string_view id, WallTime now);
 
   Result<std::vector<std::string>> accessors() const;
 
  private:
+  // What a row was decoded to, and the sealed bytes that it came from.
+  struct Decoded {
+    std::string sealed;
+    Token token;
+  };
+  Result<Token> decode_row(const store::Row& row) const;
+
   store::Database& database_;
   const store::Barrier& barrier_;
+  mutable std::mutex mutex_;
+  // The rows that get() decoded lately, by id; guarded by mutex_. They save decryption and parsing
+  // alone: the row is read each time, and only one that is the same byte for byte is taken as
+  // known.
+  mutable std::unordered_map<std::string, std::shared_ptr<const Decoded>> decoded_;
 };
 
 }  // namespace curfew::broker

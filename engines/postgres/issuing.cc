@@ -51,8 +51,8 @@ std::string create_sql(const Connection& connection, const Work& work, const Lea
                        const PasswordPair& pair, SteadyTime deadline) {
   std::string sql = connection.begin(deadline) + lease_lock(intent.lease_id());
   if (work.grants_on_objects) sql += grant_lock();
-  sql +=
-      fill(work.statements, {lease.database_role, pair.verifier, expiry_text(intent.expires_at())});
+  sql += with_login_path(fill(
+      work.statements, {lease.database_role, pair.verifier, expiry_text(intent.expires_at())}));
   const std::string name = quote_identifier(lease.database_role);
   sql += fmt::format("COMMENT ON ROLE {} IS {};\n", name, quote_literal(mark));
   sql += fence(connection.server_seconds(deadline));
@@ -154,8 +154,9 @@ Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, 
   auto role = transaction.begin();
   if (!role) return failed(std::move(role).error());
   if (!*role) return failed({Errc::kRefused, "it does not exist any more"});
-  auto rows = transaction.commit((facts.grants_on_objects ? grant_lock() : "") +
-                                 fill(statements, {(*role)->name, "", expiry_text(expires_at)}));
+  auto rows = transaction.commit(
+      (facts.grants_on_objects ? grant_lock() : "") +
+      with_login_path(fill(statements, {(*role)->name, "", expiry_text(expires_at)})));
   if (facts.changes_session) connection->taint();
   if (!rows) return failed(std::move(rows).error());
   return ok();

@@ -227,8 +227,9 @@ Result<Json> Revocation::run_operators_statements(Connection& connection) {
   if (!facts) {
     problem = facts.error().message;
   } else {
-    const std::string statements = fill(join_statements(handle_.revocation_statements),
-                                        {handle_.database_role, "", expiry_text(clock_.wall())});
+    const std::string statements =
+        with_login_path(fill(join_statements(handle_.revocation_statements),
+                             {handle_.database_role, "", expiry_text(clock_.wall())}));
     auto ran =
         connection.run(connection.begin(deadline_) + lease_lock(lease_id_) +
                            (facts->grants_on_objects ? grant_lock() : "") + statements + "COMMIT",

@@ -184,6 +184,11 @@ std::string join_statements(const std::vector<std::string>& elements) {
   return out;
 }
 
+std::string with_login_path(std::string_view statements) {
+  return "SET LOCAL search_path TO DEFAULT;\n" + std::string(statements) +
+         "SET LOCAL search_path TO pg_catalog, pg_temp;\n";
+}
+
 std::string fill(std::string_view text, const Placeholders& values) {
   std::string out;
   std::size_t at = 0;

@@ -35,6 +35,10 @@ Result<StatementFacts> examine_statements(std::string_view field,
 // as Vault's clients may send it.
 std::string join_statements(const std::vector<std::string>& elements);
 
+// The statements as they run inside the broker's transaction: with the search path that the login
+// has by itself, which the broker's own statements never use.
+std::string with_login_path(std::string_view statements);
+
 // What the placeholders stand for. All values must be safe between quotes of every kind.
 struct Placeholders {
   std::string name;        // {{name}} and {{username}}

@@ -216,5 +216,12 @@ TEST_F(AuditTest, health_checks_and_seal_status_are_not_recorded) {
   EXPECT_EQ(text(), before);
 }
 
+TEST_F(AuditTest, a_pipe_that_nobody_reads_is_refused_and_not_waited_for) {
+  ASSERT_EQ(::mkfifo(file_.c_str(), 0600), 0);
+  const auto refused =
+      write("sys/audit/pipe", {{"type", "file"}, {"options", {{"file_path", file_.string()}}}});
+  EXPECT_EQ(code_of(refused), Errc::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace curfew::broker

@@ -69,6 +69,7 @@ class BrokerWorld : public ::testing::Test {
   std::unique_ptr<store::Keyring> keyring_;
   std::unique_ptr<store::Seal> seal_;
   std::unique_ptr<Broker> broker_;
+  bool reaper_threads_ = false;  // from the next restart() on
   Request extra_;  // headers that call() sends: purpose, session, traceparent, address
 
  private:

@@ -1,5 +1,8 @@
 #include "broker/lease/lease.h"
 
+#include <atomic>
+#include <thread>
+
 #include "base/duration.h"
 #include "tests/broker/broker_world.h"
 
@@ -280,11 +283,19 @@ TEST_F(LeaseTest, a_certain_failure_leaves_no_lease_and_nothing_to_do) {
   EXPECT_EQ(outside_.revokes, 0);
 }
 
-TEST_F(LeaseTest, a_doubtful_failure_is_taken_back) {
+// The statements may still lie in a socket's buffer: only after the deadline is it certain.
+TEST_F(LeaseTest, a_doubtful_failure_is_taken_back_at_once_and_looked_at_again_later) {
   for (const auto fault : {kInDoubtDone, kInDoubtUndone}) {
     outside_.fail_apply(fault);
     EXPECT_EQ(code_of(issue()), Errc::kInDoubt);
     run_due();
+    EXPECT_TRUE(outside_.names().empty());
+    EXPECT_EQ(live(), 1);
+    outside_.add("late");  // what was under way arrives
+    outside_.during_revoke = [&](const std::string&) { outside_.drop("late"); };
+    clock_.advance(Seconds{31});
+    run_due();
+    outside_.during_revoke = nullptr;
     EXPECT_TRUE(outside_.names().empty());
     EXPECT_EQ(live(), 0);
   }
@@ -420,6 +431,57 @@ TEST_F(LeaseTest, pain_20_a_clock_that_steps_back_extends_no_lease_that_was_revo
   clock_.step_wall(-std::chrono::hours{2});
   EXPECT_EQ(state_of(id), "revoked");
   EXPECT_TRUE(outside_.names().empty());
+}
+
+TEST_F(LeaseTest, pain_10_a_target_that_hangs_does_not_hold_up_the_others) {
+  must_write("sys/mounts/slow", {{"type", "scripted"}});
+  for (int i = 0; i < 150; ++i) ASSERT_TRUE(read("slow/creds/ro").has_value());
+  const std::string quick = must_issue();
+  std::atomic<bool> hanging{true};
+  outside_.during_revoke = [&](const std::string& id) {
+    while (hanging && id.starts_with("slow/")) std::this_thread::sleep_for(Millis{1});
+  };
+  clock_.advance(Seconds{900});
+  reaper_threads_ = true;
+  restart();
+  for (int i = 0; i < 500 && state_of(quick) != "revoked"; ++i)
+    std::this_thread::sleep_for(Millis{10});
+  EXPECT_EQ(state_of(quick), "revoked");
+  hanging = false;
+  for (int i = 0; i < 2000 && live() > 0; ++i) std::this_thread::sleep_for(Millis{10});
+  EXPECT_EQ(live(), 0);
+  EXPECT_TRUE(outside_.names().empty());
+}
+
+TEST_F(LeaseTest, waiting_for_a_prefix_does_not_wait_for_what_is_issued_meanwhile) {
+  reaper_threads_ = true;
+  restart();
+  must_issue();
+  std::string later;
+  outside_.during_revoke = [&](const std::string&) {
+    outside_.during_revoke = nullptr;
+    clock_.advance(Seconds{1});
+    later = must_issue();
+  };
+  must_write("sys/leases/revoke-prefix/db/");
+  EXPECT_EQ(state_of(later), "active");
+}
+
+TEST_F(LeaseTest, a_revocation_that_failed_without_locking_out_counts_as_irrevocable_too) {
+  const std::string id = must_issue();
+  outside_.fail_revokes(-1);
+  (void)write("sys/leases/revoke", {{"lease_id", id}}).has_value();
+  (void)write("sys/leases/revoke", {{"lease_id", id}}).has_value();
+  EXPECT_EQ(state_of(id), "revoking");
+  EXPECT_EQ(
+      call(Operation::kRead, "sys/leases/count", {{"type", "irrevocable"}})->data.at("lease_count"),
+      1);
+}
+
+TEST_F(LeaseTest, tokens_are_not_ended_by_prefix_and_it_says_so) {
+  EXPECT_THAT(
+      write("sys/leases/revoke-prefix/auth/token/create/x", {{"sync", false}}).error().message,
+      HasSubstr("auth/token/revoke"));
 }
 
 }  // namespace

@@ -181,6 +181,28 @@ TEST_F(MountTest, an_edited_mount_is_not_believed) {
   EXPECT_FALSE(read("a/x").has_value());
 }
 
+TEST_F(MountTest, a_mount_whose_path_has_several_parts_can_be_tuned) {
+  must_write("sys/mounts/team/db", {{"type", "scripted"}});
+  must_write("sys/mounts/team/db/tune", {{"default_lease_ttl", "10m"}});
+  EXPECT_EQ(must_read("sys/mounts/team/db/tune").at("default_lease_ttl"), 600);
+}
+
+TEST_F(MountTest, a_mount_that_follows_a_removed_one_is_never_removed_with_it) {
+  std::atomic<bool> stop{false};
+  std::thread sweeping([&] {
+    while (!stop) (void)broker_->run_due().has_value();
+  });
+  for (int round = 0; round < 60; ++round) {
+    SCOPED_TRACE(round);
+    must_write("sys/mounts/m", {{"type", "kv"}});
+    must_write("m/x", {{"k", "1"}});
+    EXPECT_EQ(must_read("m/x").at("k"), "1");
+    EXPECT_TRUE(remove("sys/mounts/m").has_value());
+  }
+  stop = true;
+  sweeping.join();
+}
+
 TEST_F(MountTest, a_damaged_mount_is_left_out_and_the_others_are_served) {
   must_write("sys/mounts/a", {{"type", "kv"}});
   must_write("sys/mounts/b", {{"type", "kv"}});

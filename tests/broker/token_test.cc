@@ -267,6 +267,82 @@ TEST_F(TokenTest, globs_allow_and_deny) {
 // ---- damage
 // ----------------------------------------------------------------------------------------
 
+TEST_F(TokenTest, a_role_that_names_no_policies_gives_none_that_the_parent_lacks) {
+  must_write("auth/token/roles/plain", {{"token_period", "1h"}, {"orphan", true}});
+  const std::string maker = make_token({"maker"});
+  EXPECT_THAT(message(write("auth/token/create/plain", {{"policies", "chief"}}, maker)),
+              HasSubstr("subset of parent"));
+  EXPECT_EQ(must_write("auth/token/create/plain", Json::object(), maker).auth->policies,
+            (std::vector<std::string>{"default", "maker"}));
+}
+
+TEST_F(TokenTest, policies_of_a_role_are_compared_without_case) {
+  must_write("auth/token/roles/c",
+             {{"allowed_policies_glob", "*"}, {"disallowed_policies", "Chief"}});
+  EXPECT_FALSE(write("auth/token/create/c", {{"policies", "chief"}}).has_value());
+  EXPECT_FALSE(write("auth/token/create/c", {{"policies", "CHIEF"}}).has_value());
+}
+
+TEST_F(TokenTest, no_name_of_a_policy_can_stand_for_several) {
+  must_write("auth/token/roles/dev", {{"allowed_policies_glob", "dev-*"}});
+  EXPECT_FALSE(write("auth/token/create/dev", {{"policies", {"dev-x\nchief"}}}).has_value());
+  EXPECT_FALSE(write("auth/token/create", {{"policies", {"a\nb"}}}).has_value());
+}
+
+TEST_F(TokenTest, a_long_chain_of_tokens_ends_whole_and_holds_nothing_up) {
+  must_write("sys/mounts/db", {{"type", "scripted"}});
+  write_policy("chain", R"(path "auth/token/create" { capabilities = ["update"] })");
+  write_policy("agent", R"(path "db/creds/*" { capabilities = ["read"] })");
+  const std::string first = make_token({"chain"});
+  std::string last = first;
+  for (int i = 0; i < 250; ++i)
+    last = must_write("auth/token/create", Json::object(), last).auth->client_token.reveal();
+  const std::string other = make_token({"agent"});
+  ASSERT_TRUE(read("db/creds/ro", other).has_value());
+  must_write("auth/token/revoke", {{"token", first}});
+  must_write("auth/token/revoke", {{"token", other}});
+  EXPECT_FALSE(lives(last));
+  run_due();
+  EXPECT_TRUE(outside_.names().empty());
+  EXPECT_EQ(list("auth/token/accessors")->data.at("keys").size(), 1u);
+}
+
+TEST_F(TokenTest, an_ended_parent_takes_children_that_would_live_longer) {
+  const std::string parent = make_token({"maker"}, {{"ttl", "1h"}});
+  const Response child = must_write("auth/token/create", {{"ttl", "10h"}}, parent);
+  clock_.advance(std::chrono::hours{1});
+  run_due();
+  EXPECT_FALSE(lives(child.auth->client_token.reveal()));
+}
+
+TEST_F(TokenTest, a_token_that_nobody_got_is_ended) {
+  const Response made = must_write("auth/token/create", {{"policies", {"reader"}}});
+  const std::string token = made.auth->client_token.reveal();
+  broker_->undelivered(must_write("auth/token/renew-self", Json::object(), token));
+  EXPECT_TRUE(lives(token)) << "a renewal that is lost ends nothing";
+  broker_->undelivered(made);
+  EXPECT_FALSE(lives(token));
+}
+
+TEST_F(TokenTest, an_altered_child_does_not_keep_its_parent_alive_nor_others) {
+  must_write("sys/mounts/db", {{"type", "scripted"}});
+  write_policy("agent", R"(path "db/creds/*" { capabilities = ["read"] })");
+  const std::string parent = make_token({"maker"});
+  must_write("auth/token/create", Json::object(), parent);
+  const std::string parents_accessor = self(parent).at("accessor");
+  const std::string other = make_token({"agent"}, {{"ttl", "1h"}});
+  ASSERT_TRUE(read("db/creds/ro", other).has_value());
+  tamper(
+      "UPDATE tokens SET sealed = zeroblob(80) WHERE parent = (SELECT id FROM tokens WHERE "
+      "accessor = '" +
+      parents_accessor + "')");
+  EXPECT_TRUE(write("auth/token/revoke", {{"token", parent}}).has_value());
+  EXPECT_FALSE(lives(parent));
+  clock_.advance(std::chrono::hours{1});
+  run_due();
+  EXPECT_TRUE(outside_.names().empty());
+}
+
 TEST_F(TokenTest, an_edited_row_gives_no_access) {
   const std::string token = make_token({"reader"}, {{"ttl", "1h"}});
   const std::string other = make_token({"maker"});

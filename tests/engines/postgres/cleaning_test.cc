@@ -53,6 +53,30 @@ class Cleaning : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(As, Cleaning, ::testing::Values("superuser", "createrole"),
                          [](const auto& with) { return std::string(with.param); });
 
+// A function or an operator that fits a call better than the built-in one must not be found: it
+// would run with the rights of the broker's login.
+TEST_P(Cleaning, nothing_that_the_role_planted_runs_as_the_broker) {
+  as_leased(R"sql(
+    CREATE TABLE trap (who name);
+    GRANT ALL ON trap TO PUBLIC;
+    CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.trap VALUES (current_user); RETURN 'x'; END $$;
+    CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.trap VALUES (current_user); RETURN 'x'; END $$;
+    CREATE FUNCTION public.same(oid, regclass) RETURNS bool LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.trap VALUES (current_user); RETURN $1 = $2::oid; END $$;
+    CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = public.same);
+    CREATE FUNCTION public.same(oid, int) RETURNS bool LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.trap VALUES (current_user); RETURN $1 = $2::oid; END $$;
+    CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = int, FUNCTION = public.same);
+    CREATE FUNCTION public.joined(text, name) RETURNS text LANGUAGE plpgsql AS $$
+      BEGIN INSERT INTO public.trap VALUES (current_user); RETURN $1; END $$;
+    CREATE OPERATOR public.|| (LEFTARG = text, RIGHTARG = name, FUNCTION = public.joined);
+  )sql");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT pg_catalog.count(*) FROM public.trap"), "0");
+}
+
 // Fact 7: DROP OWNED alone would drop the table with its rows.
 TEST_P(Cleaning, data_is_kept_and_listed) {
   as_leased(
@@ -166,7 +190,7 @@ TEST_P(Cleaning, what_was_made_after_the_cleaning_goes_with_the_drop) {
     const auto receipt = engine_revoke();
     ASSERT_FALSE(receipt.has_value());
     EXPECT_EQ(receipt.error().code, Errc::kRefused);
-    EXPECT_THAT(receipt.error().message, HasSubstr("privileges for table orders"));
+    EXPECT_THAT(receipt.error().message, HasSubstr("privileges for table public.orders"));
     EXPECT_THAT(receipt.error().message, HasSubstr("DROP OWNED BY"));
     admin_.run("DROP OWNED BY \"" + leased_.username + "\"");
   }

@@ -70,8 +70,9 @@ class Connections : public ::testing::Test {
 TEST_F(Connections, several_statements_go_in_one_round_trip) {
   const auto connection = open();
   const auto rows = connection->run(
-      "CREATE TABLE t (i int); INSERT INTO t VALUES (1), (2), (NULL); SELECT i FROM t ORDER BY i; "
-      "UPDATE t SET i = 3",
+      "CREATE TABLE public.t (i int); INSERT INTO public.t VALUES (1), (2), (NULL); SELECT i FROM "
+      "public.t ORDER BY i; "
+      "UPDATE public.t SET i = 3",
       in(5'000));
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   ASSERT_EQ(rows->size(), 3u);
@@ -96,7 +97,8 @@ TEST_F(Connections, an_error_is_the_servers_without_sql_or_secrets) {
 
 TEST_F(Connections, a_failed_transaction_leaves_nothing_and_can_be_rolled_back) {
   const auto connection = open();
-  failure(*connection, connection->begin(in(5'000)) + "CREATE TABLE t (i int); SELECT 1/0; COMMIT");
+  failure(*connection,
+          connection->begin(in(5'000)) + "CREATE TABLE public.t (i int); SELECT 1/0; COMMIT");
   EXPECT_TRUE(connection->in_transaction());
   connection->roll_back();
   EXPECT_EQ(connection->sqlstate(), "22012");
@@ -107,7 +109,7 @@ TEST_F(Connections, a_failed_transaction_leaves_nothing_and_can_be_rolled_back) 
 TEST_F(Connections, a_confirmed_commit_is_a_success_whatever_follows) {
   const auto connection = open();
   EXPECT_TRUE(connection->run(
-      "BEGIN; CREATE TABLE t (i int); COMMIT; SELECT pg_terminate_backend(pg_backend_pid())",
+      "BEGIN; CREATE TABLE public.t (i int); COMMIT; SELECT pg_terminate_backend(pg_backend_pid())",
       in(5'000)));
   EXPECT_EQ(database_.superuser().value("SELECT to_regclass('t')"), "t");
 }
@@ -147,13 +149,14 @@ TEST_F(Connections, the_deadline_ends_the_waiting_here_and_the_work_there) {
 
 TEST_F(Connections, what_passed_its_deadline_before_it_was_sent_did_certainly_not_happen) {
   const auto connection = open();
-  const Error error = failure(*connection, "CREATE TABLE t (i int)", 0);
+  const Error error = failure(*connection, "CREATE TABLE public.t (i int)", 0);
   EXPECT_EQ(error.code, Errc::kUnavailable);
   EXPECT_THAT(error.message, HasSubstr("nothing was done"));
 }
 
 TEST_F(Connections, copy_does_not_hang) {
-  for (const char* sql : {"COPY pg_class TO STDOUT", "CREATE TABLE t (i int); COPY t FROM STDIN"}) {
+  for (const char* sql :
+       {"COPY pg_class TO STDOUT", "CREATE TABLE public.t (i int); COPY public.t FROM STDIN"}) {
     const auto connection = open();
     EXPECT_THAT(failure(*connection, sql).message, HasSubstr("COPY"));
     EXPECT_FALSE(connection->is_idle());
@@ -232,7 +235,7 @@ TEST_F(Pools, a_transaction_left_open_does_not_reach_the_next_user) {
   const auto pool = this->pool();
   {
     auto connection = pool->acquire(Use::kIssue, in(5'000));
-    ASSERT_TRUE((*connection)->run("BEGIN; CREATE TABLE t (i int)", in(5'000)));
+    ASSERT_TRUE((*connection)->run("BEGIN; CREATE TABLE public.t (i int)", in(5'000)));
   }
   auto next = pool->acquire(Use::kIssue, in(5'000));
   EXPECT_FALSE((*next)->in_transaction());
