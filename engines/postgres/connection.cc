@@ -121,12 +121,14 @@ Status Connection::connect(SteadyTime deadline) {
   return ok();
 }
 
-// Whoever may create in a schema of the search path can plant a function or an operator that fits a call better
-// than the built-in one, and would run with the broker's rights: so nothing but pg_catalog is searched.
+// Whoever may create in a schema of the search path can plant a function or an operator that fits a
+// call better than the built-in one, and that would run with the broker's rights: so nothing but
+// pg_catalog is searched.
 Status Connection::prepare_session(SteadyTime deadline) {
   auto rows =
-      run("SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; SET timezone = 'UTC'; SET client_min_messages = "
-          "warning; SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), "
+      run("SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; "
+          "SET timezone = 'UTC'; SET client_min_messages = warning; "
+          "SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()), "
           "pg_catalog.current_setting('server_version_num'), r.rolsuper, r.rolname, "
           "pg_catalog.current_database() FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
           deadline);
