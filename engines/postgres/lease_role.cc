@@ -151,8 +151,10 @@ Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& 
       return Error{Errc::kCorrupt, "the target's catalog does not answer as PostgreSQL's does"};
     const auto mark = parse_role_mark(row[8].value_or(""));
     const bool same_oid = handle.role_oid != 0 && to_oid(row[0]) == handle.role_oid;
-    // An oid can come round again after four billion: another lease's mark outweighs it.
-    const bool ours = mark ? mark->lease_id == lease_id : same_oid;
+    // An oid can come round again after four billion: another lease's mark outweighs it. Not where
+    // the name is the lease's own too: a role that may comment on roles could hide itself so.
+    const bool same_name = row[1] == handle.database_role;
+    const bool ours = (same_oid && same_name) || (mark ? mark->lease_id == lease_id : same_oid);
     if (ours) return std::optional{role_of(row)};
   }
   return std::optional<FoundRole>{};

@@ -53,6 +53,19 @@ class Revocation : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(As, Revocation, ::testing::Values("superuser", "createrole"),
                          [](const auto& with) { return std::string(with.param); });
 
+TEST_P(Revocation, a_role_that_bears_the_mark_of_another_lease_does_not_escape) {
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  const Leased other = world_.issue("ro");
+  const std::string mark =
+      admin_.value("SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = '" +
+                   other.username + "'");
+  admin_.run("COMMENT ON ROLE \"" + leased.username + "\" IS '" + mark + "'");
+  expect_gone(leased, world_.revoke(leased));
+  EXPECT_TRUE(world_.role_exists(other.username));
+  expect_gone(other, world_.revoke(other));
+}
+
 TEST_P(Revocation, takes_a_role_in_a_group) {
   world_.role("ro", in_group());
   const Leased leased = world_.issue("ro");
