@@ -61,7 +61,7 @@ BANNED = [
 # In comments as well.
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 # Paths that exist on one person's machine only.
-FOREIGN_PATH = re.compile(r"(?<![\w.$})-])/(work|root|Users|home/[a-z]\w*)/\w")
+FOREIGN_PATH = re.compile(r"(?<![\w.$})-])/(root|Users|home/[a-z]\w*)/\w")
 TEXT_SUFFIXES = {".h", ".cc", ".py", ".sh", ".md", ".txt", ".json", ".yml", ".yaml", ".hcl", ".sql",
                  ".js", ".mjs", ".html", ".css", ".service", ".conf", ".cmake", ""}
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "__pycache__"}
