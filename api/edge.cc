@@ -18,20 +18,22 @@ void wipe(HttpRequest& http) {
   for (HttpHeader& header : http.headers) zero(header.value);
 }
 
-// Reports the answer as undelivered unless it was passed on: something threw in between.
+// Reports the answer as undelivered unless it was passed on: something threw in between. Most
+// answers hold nothing that anybody would take back; those are not watched.
 class Delivery {
  public:
   Delivery(broker::Handler& handler, broker::Response response)
       : handler_(handler), response_(std::make_shared<broker::Response>(std::move(response))) {}
   ~Delivery() {
-    if (response_ != nullptr) handler_.undelivered(*response_);
+    if (response_ != nullptr && matters()) handler_.undelivered(*response_);
   }
   Delivery(const Delivery&) = delete;
   Delivery& operator=(const Delivery&) = delete;
 
   const broker::Response& response() const { return *response_; }
-  bool matters() const { return !response_->lease_id.empty() || response_->auth.has_value(); }
+  // What to call when the answer does not arrive; empty where it does not matter.
   std::function<void()> pass_on() {
+    if (!matters()) return {};
     std::function<void()> report = [&handler = handler_, response = response_] {
       handler.undelivered(*response);
     };
@@ -40,6 +42,8 @@ class Delivery {
   }
 
  private:
+  bool matters() const { return !response_->lease_id.empty() || response_->auth.has_value(); }
+
   broker::Handler& handler_;
   std::shared_ptr<broker::Response> response_;
 };
@@ -67,8 +71,7 @@ HttpResponse Edge::serve_request(const HttpRequest& http) {
   }
   Delivery delivery(handler_, std::move(*handled));
   HttpResponse response = write_response(delivery.response(), id, operation);
-  if (http.method == "HEAD" && delivery.matters()) return response;
-  response.undelivered = delivery.pass_on();
+  if (http.method != "HEAD") response.undelivered = delivery.pass_on();
   return response;
 }
 

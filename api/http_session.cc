@@ -49,10 +49,21 @@ void HttpSession::start() {
   asio::dispatch(socket_.get_executor(), [self = shared_from_this()] {
     ErrorCode ignored;
     self->socket_.set_option(Tcp::no_delay(true), ignored);
+    self->note_remote();
     if (self->host_.stopping) return self->close();
     if (self->tls_context_ != nullptr) return self->detect_tls();
     self->begin();
   });
+}
+
+void HttpSession::note_remote() {
+  ErrorCode ignored;
+  const Tcp::endpoint remote = socket_.remote_endpoint(ignored);
+  asio::ip::address address = remote.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  remote_address_ = address.to_string();
+  remote_port_ = remote.port();
 }
 
 void HttpSession::stop_soon() {
@@ -145,7 +156,7 @@ void HttpSession::on_read(const ErrorCode& error, std::size_t bytes) {
   if (phase_ == Phase::kDead) return;
   if (timed_out_) return refuse(408, "the request did not arrive in time");
   if (error) return end();
-  if (all_acknowledged()) unconfirmed_.clear();
+  forget_confirmed();
   filled_ += bytes;
   advance();
 }
@@ -218,13 +229,8 @@ void HttpSession::dispatch() {
   disarm();
   keep_alive_ = parser_->keep_alive();
   auto request = std::make_shared<HttpRequest>(parser_->take());
-  ErrorCode error;
-  const Tcp::endpoint remote = socket_.remote_endpoint(error);
-  asio::ip::address address = remote.address();
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
-  request->remote_address = address.to_string();
-  request->remote_port = remote.port();
+  request->remote_address = remote_address_;
+  request->remote_port = remote_port_;
   request->encrypted = tls_.has_value();
   const bool taken = host_.pool.try_submit([self = shared_from_this(), request] {
     if (self->abandoned_) return;
@@ -287,7 +293,7 @@ void HttpSession::on_written(const ErrorCode& error) {
     if (unconfirmed_.size() == kUnconfirmedMax) unconfirmed_.pop_front();
     unconfirmed_.push_back(std::exchange(response_.undelivered, nullptr));
   }
-  if (all_acknowledged()) unconfirmed_.clear();
+  forget_confirmed();
   if (close_after_) return linger();
   next_request();
 }
@@ -370,7 +376,7 @@ void HttpSession::reset_on_close() {
 
 void HttpSession::close() {
   phase_ = Phase::kDead;
-  disarm();
+  stop_timer();
   ErrorCode ignored;
   socket_.close(ignored);
   zero(buffer_);
@@ -385,6 +391,10 @@ bool HttpSession::all_acknowledged() {
   return unacknowledged_bytes(socket_.native_handle()) <= (fin_sent_ ? 1u : 0u);
 }
 
+void HttpSession::forget_confirmed() {
+  if (!unconfirmed_.empty() && all_acknowledged()) unconfirmed_.clear();
+}
+
 void HttpSession::report(std::function<void()>& undelivered) {
   if (undelivered) host_.pool.submit(std::exchange(undelivered, nullptr));
 }
@@ -396,16 +406,34 @@ void HttpSession::report_unconfirmed() {
 
 // ---- time --------------------------------------------------------------------------------------
 
+// Deadlines move several times in each request, and mostly later: the timer that runs is left
+// alone then, and looks for the deadline when it fires.
 void HttpSession::arm(Millis timeout) {
-  const std::uint64_t round = ++timer_round_;
-  timer_.expires_after(timeout);
-  timer_.async_wait([self = shared_from_this(), round](const ErrorCode& error) {
-    if (!error && round == self->timer_round_) self->on_timeout();
-  });
+  deadline_ = SessionClock::now() + timeout;
+  if (!timer_runs_ || timer_.expiry() > deadline_) start_timer();
 }
 
 void HttpSession::disarm() {
+  deadline_ = SessionClock::time_point::max();
+}
+
+void HttpSession::start_timer() {
+  const std::uint64_t round = ++timer_round_;
+  timer_runs_ = true;
+  timer_.expires_at(deadline_);
+  timer_.async_wait([self = shared_from_this(), round](const ErrorCode& error) {
+    if (error || round != self->timer_round_) return;
+    self->timer_runs_ = false;
+    if (self->deadline_ == SessionClock::time_point::max()) return;
+    if (SessionClock::now() < self->deadline_) return self->start_timer();
+    self->on_timeout();
+  });
+}
+
+void HttpSession::stop_timer() {
+  disarm();
   ++timer_round_;
+  timer_runs_ = false;
   timer_.cancel();
 }
 

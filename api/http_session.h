@@ -62,6 +62,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
  private:
   using ErrorCode = boost::system::error_code;
+  using SessionClock = boost::asio::steady_timer::clock_type;
   enum class Phase {
     kHandshake,
     kIdle,
@@ -74,6 +75,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     kDead
   };
 
+  void note_remote();
   void stop_reading();
   void begin();
   void detect_tls();
@@ -101,9 +103,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void report_unconfirmed();
   void forget_once();
   bool all_acknowledged();
+  void forget_confirmed();
 
   void arm(Millis timeout);
   void disarm();
+  void start_timer();
+  void stop_timer();
   void on_timeout();
 
   SessionHost& host_;
@@ -111,8 +116,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   TlsPointer tls_context_;
   std::optional<boost::asio::ssl::stream<Tcp::socket&>> tls_;
   boost::asio::steady_timer timer_;
+  SessionClock::time_point deadline_ = SessionClock::time_point::max();
+  bool timer_runs_ = false;
   std::uint64_t timer_round_ = 0;  // tells a timer that was re-armed from the one that fired
   const bool refused_;
+  std::string remote_address_;  // kept: the answer to a request may outlive the connection
+  std::uint16_t remote_port_ = 0;
 
   Phase phase_ = Phase::kHandshake;
   bool timed_out_ = false;

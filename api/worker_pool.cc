@@ -1,6 +1,7 @@
 #include "api/worker_pool.h"
 
 #include <exception>
+#include <utility>
 
 namespace curfew::api {
 
@@ -25,6 +26,7 @@ bool WorkerPool::try_submit(std::function<void()> job) {
     const std::size_t idle = threads_.size() - running_;
     if (stopped_ || queue_.size() >= waiting_max_ + idle) return false;
     queue_.push_back(std::move(job));
+    if (std::exchange(waking_, true)) return true;
   }
   wake_.notify_one();
   return true;
@@ -38,6 +40,7 @@ void WorkerPool::submit(std::function<void()> job) {
       return run(job);
     }
     queue_.push_back(std::move(job));
+    if (std::exchange(waking_, true)) return;
   }
   wake_.notify_one();
 }
@@ -81,7 +84,9 @@ void WorkerPool::work() {
     std::function<void()> job = std::move(queue_.front());
     queue_.pop_front();
     ++running_;
+    const bool more = waking_ = !queue_.empty();
     lock.unlock();
+    if (more) wake_.notify_one();
     run(job);
     job = nullptr;  // what it holds is let go without the lock
     lock.lock();

@@ -42,6 +42,9 @@ class WorkerPool {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> queue_;  // guarded by mutex_, as all below
+  // A thread was woken and has not taken a job yet. It wakes the next one if there is more to do:
+  // waking one for each job would mostly wake threads that find the queue empty.
+  bool waking_ = false;
   std::size_t running_ = 0;
   bool stopped_ = false;
   std::vector<std::thread> threads_;

@@ -131,6 +131,22 @@ TEST_F(EdgeTest, WhatNobodyReceivedIsReportedToTheBroker) {
   EXPECT_EQ(broker_.undelivered_leases(), std::vector<std::string>{"slow"});
 }
 
+TEST_F(EdgeTest, OnlyAnswersThatSomebodyWouldTakeBackAreWatched) {
+  HttpRequest http;
+  http.method = "GET";
+  http.target = "/v1/a";
+  broker_.answer = [](const Request&) { return Response{.data = {{"a", 1}}}; };
+  EXPECT_FALSE(edge_.serve(http).undelivered);
+  broker_.answer = [](const Request&) { return lease("x"); };
+  EXPECT_TRUE(edge_.serve(http).undelivered);
+  broker_.answer = [](const Request&) {
+    Response response;
+    response.auth.emplace();
+    return response;
+  };
+  EXPECT_TRUE(edge_.serve(http).undelivered);
+}
+
 TEST_F(EdgeTest, ALeaseThatHeadCannotShowIsReportedAtOnce) {
   broker_.answer = [](const Request&) { return lease("hidden"); };
   start();

@@ -351,6 +351,19 @@ TEST_F(TokenTest, an_edited_row_gives_no_access) {
   EXPECT_TRUE(lives("root"));
 }
 
+TEST_F(TokenTest, a_row_that_is_edited_after_its_use_gives_no_access) {
+  const std::string token = make_token({"reader"}, {{"ttl", "1h"}});
+  ASSERT_TRUE(lives(token));
+  tamper("UPDATE tokens SET expires_at = expires_at + 1000 WHERE expires_at IS NOT NULL");
+  EXPECT_EQ(code_of(read("auth/token/lookup-self", token)), Errc::kCorrupt);
+  tamper("UPDATE tokens SET expires_at = expires_at - 1000 WHERE expires_at IS NOT NULL");
+  EXPECT_TRUE(lives(token));
+  tamper("UPDATE tokens SET sealed = zeroblob(64) WHERE expires_at IS NOT NULL");
+  EXPECT_EQ(code_of(read("auth/token/lookup-self", token)), Errc::kCorrupt);
+  tamper("DELETE FROM tokens WHERE expires_at IS NOT NULL");
+  EXPECT_EQ(code_of(read("auth/token/lookup-self", token)), Errc::kUnauthenticated);
+}
+
 TEST_F(TokenTest, a_row_put_in_the_place_of_another_gives_no_access) {
   const std::string weak = make_token({"reader"});
   tamper(
