@@ -14,8 +14,10 @@ constexpr std::size_t kPutOffMax = 10'000;
 // The wall clock may be stepped while this waits: look again after a second at the latest.
 constexpr Millis kLookAgain = Seconds{1};
 constexpr Millis kHousekeeping = std::chrono::minutes{1};
-// A row that was altered in the store, or that the store cannot take: its date cannot be moved.
-constexpr Millis kPutOff = std::chrono::minutes{1};
+// Before a row is looked at again whose date could not be moved: the store failed, or the row was
+// altered in it, which does not mend itself.
+constexpr Millis kStoreRetry = Seconds{1};
+constexpr Millis kDamagedRetry = std::chrono::minutes{1};
 
 }  // namespace
 
@@ -200,7 +202,8 @@ void Reaper::revoke_or_remove(const LeaseStore::Due& job) {
   log_.error("lease put off", {{"lease", job.id}, {"error", error->message}});
   const std::scoped_lock lock(mutex_);
   if (put_off_.size() >= kPutOffMax) put_off_.clear();
-  put_off_[job.id] = clock_.steady() + kPutOff;
+  put_off_[job.id] =
+      clock_.steady() + (error->code == Errc::kCorrupt ? kDamagedRetry : kStoreRetry);
 }
 
 void Reaper::work() {
