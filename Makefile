@@ -37,10 +37,10 @@ demo: build ## play the whole story against a throw-away PostgreSQL
 	tools/demo
 
 bench: ## build and run the benchmarks
-	tools/bootstrap
+	tools/bootstrap bench
 	cmake --preset bench >/dev/null
 	ninja -C build/bench -j$(JOBS)
-	for program in build/bench/*_bench; do "$$program"; done
+	bench/run build/bench
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	tools/bootstrap check

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "bench/http_client.h"
@@ -35,15 +36,30 @@ int free_port() {
   }
 }
 
+// The folders that are there: fail() ends the program without destructors, and they must go all the
+// same.
+std::set<std::string>& folders() {
+  static std::set<std::string> all;
+  return all;
+}
+
+void remove_folders() {
+  std::error_code ignored;
+  for (const std::string& path : folders()) std::filesystem::remove_all(path, ignored);
+}
+
 }  // namespace
 
 Folder::Folder() : path_(environment("CURFEW_BENCH_DIR", "/var/tmp") + "/curfew-bench.XXXXXX") {
   if (::mkdtemp(path_.data()) == nullptr) fail("cannot make the folder " + path_);
+  if (folders().empty()) std::atexit(remove_folders);
+  folders().insert(path_);
 }
 
 Folder::~Folder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+  folders().erase(path_);
 }
 
 CurfewProcess::CurfewProcess(const std::string& folder) : folder_(folder), port_(free_port()) {

@@ -239,7 +239,7 @@ void run_all() {
   const std::string admin_url = environment("CURFEW_TEST_PG", "");
   if (admin_url.empty()) fail("run this as: tools/with-postgres build/bench/issue_bench");
   const int turns = std::stoi(environment("CURFEW_BENCH_TURNS", "3"));
-  const int count = std::stoi(environment("CURFEW_BENCH_COUNT", "300"));
+  const int count = std::stoi(environment("CURFEW_BENCH_COUNT", "150"));
   const int wanted = std::stoi(environment("CURFEW_BENCH_CLIENTS", "0"));  // 0: all
   Target target(admin_url);
   add_row("-- issuing; the target's fsync is " + target.flushes(), "");
