@@ -76,8 +76,9 @@ void PlainConnection::create(const PlainRole& role, Grant grant) {
   const WallTime now = SystemClock().wall();
   std::string sql = begin() + postgres::lease_lock(role.lease_id);
   if (grant == Grant::kTables) sql += postgres::grant_lock();
-  sql += postgres::fill(postgres::join_statements(creation_statements(grant)),
-                        {role.name, role.verifier, postgres::expiry_text(now + Seconds{900})});
+  sql += postgres::with_login_path(
+      postgres::fill(postgres::join_statements(creation_statements(grant)),
+                     {role.name, role.verifier, postgres::expiry_text(now + Seconds{900})}));
   const std::string mark = postgres::role_mark("database_00000000", role.lease_id, {"app", ""});
   sql += fmt::format("COMMENT ON ROLE {} IS {};\n", postgres::quote_identifier(role.name),
                      postgres::quote_literal(mark));
