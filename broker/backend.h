@@ -47,4 +47,7 @@ class Backend {
   }
 };
 
+// The text of a member that must be there. kInvalidArgument: "missing <name>".
+Result<std::string> required_text(const Json& data, std::string_view name);
+
 }  // namespace curfew::broker

@@ -28,11 +28,4 @@ void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHan
   routes.push_back({{std::move(spec)}, std::move(handlers)});
 }
 
-Result<std::string> required_text(const Json& data, std::string_view name) {
-  ASSIGN_OR_RETURN(auto value, Fields(data).text(name));
-  if (!value || value->empty())
-    return Error{Errc::kInvalidArgument, "missing " + std::string(name)};
-  return std::move(*value);
-}
-
 }  // namespace curfew::broker

@@ -71,7 +71,4 @@ auto binder(const SystemParts& parts) {
   };
 }
 
-// The text of a member that must be there. kInvalidArgument: "missing <name>".
-Result<std::string> required_text(const Json& data, std::string_view name);
-
 }  // namespace curfew::broker

@@ -22,12 +22,6 @@ Result<Response> no_content() {
   return Response{};
 }
 
-Result<std::string> required_text(const Json& data, std::string_view name) {
-  ASSIGN_OR_RETURN(auto value, Fields(data).text(name));
-  if (!value || value->empty()) return invalid(fmt::format("missing {}", name));
-  return std::move(*value);
-}
-
 }  // namespace
 
 TokenBackend::TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
