@@ -1,9 +1,8 @@
 #include "tests/broker/broker_world.h"
 
-#include <sqlite3.h>
-
 #include "engines/kv/kv.h"
 #include "engines/static_key/static_key.h"
+#include "tests/support/sqlite_file.h"
 
 namespace curfew::broker {
 
@@ -125,13 +124,7 @@ void BrokerWorld::run_due() {
 }
 
 void BrokerWorld::tamper(const std::string& sql) {
-  sqlite3* file = nullptr;
-  ASSERT_EQ(sqlite3_open((directory_ / "curfew.db").c_str(), &file), SQLITE_OK);
-  char* error = nullptr;
-  EXPECT_EQ(sqlite3_exec(file, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
-      << (error != nullptr ? error : "");
-  sqlite3_free(error);
-  sqlite3_close(file);
+  test::run_sqlite(directory_ / "curfew.db", sql);
 }
 
 }  // namespace curfew::broker

@@ -1,13 +1,13 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sqlite3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "tests/e2e/server_process.h"
+#include "tests/support/sqlite_file.h"
 
 namespace curfew::e2e {
 namespace {
@@ -15,18 +15,6 @@ namespace {
 using ::testing::HasSubstr;
 
 namespace fs = std::filesystem;
-
-// Runs one statement with SQLite's own library, as another program would. `changes`: how many rows
-// it is to change.
-void run_sqlite(const std::string& path, const std::string& sql, int changes) {
-  sqlite3* database = nullptr;
-  ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
-  char* message = nullptr;
-  EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << message;
-  EXPECT_EQ(sqlite3_total_changes(database), changes) << sql;
-  sqlite3_free(message);
-  sqlite3_close(database);
-}
 
 class ConfigurationTest : public ::testing::Test {
  protected:
@@ -102,7 +90,7 @@ TEST_F(ConfigurationTest, a_file_that_is_no_database_of_curfew_is_refused_and_le
   EXPECT_EQ(read_file(server_.database_path()), std::string(5000, 'x'));
 
   fs::remove(server_.database_path());
-  run_sqlite(server_.database_path(), "CREATE TABLE theirs (a int)", 0);
+  test::run_sqlite(server_.database_path(), "CREATE TABLE theirs (a int)");
   const std::string before = read_file(server_.database_path());
   const Outcome foreign = server_.start_refused();
   EXPECT_EQ(foreign.exit, 1);
@@ -138,10 +126,11 @@ TEST_F(ConfigurationTest, rows_that_somebody_edited_become_errors_and_no_privile
   EXPECT_EQ(server_.call("GET", "sys/mounts", nullptr, token).status, 403);
   server_.stop();
   // The powerful policy's sealed value under the harmless one's name.
-  run_sqlite(
-      server_.database_path(),
-      "UPDATE records SET sealed = (SELECT sealed FROM records WHERE scope = 'sys/policy' AND "
-      "name = 'writer') WHERE scope = 'sys/policy' AND name = 'reader'",
+  EXPECT_EQ(
+      test::run_sqlite(
+          server_.database_path(),
+          "UPDATE records SET sealed = (SELECT sealed FROM records WHERE scope = 'sys/policy' AND "
+          "name = 'writer') WHERE scope = 'sys/policy' AND name = 'reader'"),
       1);
   server_.start();
   const Answer answer = server_.call("GET", "sys/mounts", nullptr, token);
