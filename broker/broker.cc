@@ -46,7 +46,9 @@ struct Broker::Parts {
         passwords(d.database, records, d.random),
         audit(d.database, records, d.random, d.log),
         mounts({d.database, records, lease_store, passwords, d.registry, d.clock, d.random, d.log,
-                [this] { reaper.wake(); }}),
+                [this] { reaper.wake(); },
+                [this](const std::string& accessor) { caretaker.wake(accessor); }}),
+        caretaker(mounts, d.clock, d.log, options.caretaker),
         revoker(lease_store, mounts, d.clock, d.random, d.log, options.revoker),
         leases(lease_store, revoker, mounts, d.clock, d.random, d.log, [this] { reaper.wake(); }),
         reaper(
@@ -57,9 +59,9 @@ struct Broker::Parts {
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
         system({lifecycle, d.database, d.keyring, tokens, policies, passwords, mounts, token_mount,
-                lease_store, leases, audit, d.clock, d.log, [this] { return describe(); },
-                [this] { reaper.wake(); }, options.version, options.edge_metrics,
-                options.open_metrics}),
+                lease_store, leases, audit, caretaker, d.clock, d.log,
+                [this] { return describe(); }, [this] { reaper.wake(); }, options.version,
+                options.edge_metrics, options.open_metrics}),
         pipeline({lifecycle, tokens, policies, mounts, leases, audit, system, token_backend,
                   d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
@@ -70,18 +72,23 @@ struct Broker::Parts {
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
     RETURN_IF_ERROR(mounts.load());
-    if (options.start_reaper) reaper.start();
+    if (options.start_threads) {
+      reaper.start();
+      caretaker.start();
+    }
     return ok();
   }
 
   void stop_work() {
     reaper.request_stop();
+    caretaker.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
   }
 
   void take_down() {
     reaper.stop();
+    caretaker.stop();
     mounts.unload();
     policies.forget();
     audit.unload();
@@ -104,6 +111,7 @@ struct Broker::Parts {
   PasswordPolicies passwords;
   AuditBroker audit;
   MountTable mounts;
+  Caretaker caretaker;
   Revoker revoker;
   LeaseService leases;
   Reaper reaper;
@@ -140,7 +148,8 @@ void Broker::reopen_audit() {
 }
 
 Status Broker::run_due() {
-  return parts_->reaper.run_due();
+  RETURN_IF_ERROR(parts_->reaper.run_due());
+  return parts_->caretaker.run_due();
 }
 
 }  // namespace curfew::broker

@@ -14,6 +14,7 @@
 #include "broker/lease/revoker.h"
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
+#include "broker/mount/caretaker.h"
 #include "engines/registry.h"
 #include "store/keyring.h"
 #include "store/seal.h"
@@ -25,9 +26,11 @@ struct BrokerOptions {
   std::string version = "0.0.0";
   RevokerOptions revoker = {};
   ReaperOptions reaper = {};
+  CaretakerOptions caretaker = {};
   std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
   bool open_metrics = false;                               // sys/metrics needs no token
-  bool start_reaper = true;                                // false: tests call run_due() themselves
+  // The reaper's and the caretaker's. Without them tests call run_due() themselves.
+  bool start_threads = true;
 };
 
 // The broker: everything between the edge and the store, joined. Thread-safe.
@@ -55,7 +58,7 @@ class Broker final : public Handler {
   // Opens the audit files again, after a log rotation.
   void reopen_audit();
 
-  // Does all that is due now. For tests, with start_reaper off.
+  // Does all that is due now. For tests, with start_threads off.
   Status run_due();
 
  private:

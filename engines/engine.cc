@@ -75,4 +75,12 @@ Result<std::vector<Handle>> SecretEngine::list_owned(const CallContext&) {
   return std::vector<Handle>{};
 }
 
+Result<std::vector<std::string>> SecretEngine::chores() const {
+  return std::vector<std::string>{};
+}
+
+Result<Tended> SecretEngine::tend(const std::string&, const CallContext&) {
+  return Tended{};
+}
+
 }  // namespace curfew::engines

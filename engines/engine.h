@@ -206,13 +206,23 @@ struct Services {
   const Clock& clock;
   Random& random;
   Log& log;
+  // Something is due sooner than tend() said, or chores() has changed: all of this mount's chores
+  // are called soon. Returns at once; may be called from anywhere, also from within tend().
+  std::function<void()> wake_caretaker = [] {};
+};
+
+// What a call of tend() found and did.
+struct Tended {
+  std::optional<WallTime> next;  // when to be called again; nullopt: when the engine asks to be
+  bool failing = false;  // something that was due did not work, is logged and is tried again
 };
 
 // Turns allowed requests into credentials and takes them back.
 //
 // Thread-safety: every method may be called at any time from worker and reaper threads at once.
-// Blocking: apply, revoke, renew, probe and list_owned may block until the deadline; the rest may
-// not. Errors: messages hold no password and no connection string.
+// Blocking: apply, revoke, renew, probe, list_owned and tend may block until the deadline, and so
+// may a handler of routes() that says so; the rest may not. Errors: messages hold no password and
+// no connection string.
 class SecretEngine {
  public:
   virtual ~SecretEngine() = default;
@@ -250,6 +260,17 @@ class SecretEngine {
 
   // Every external effect that bears this broker's mark, whether or not a lease knows it.
   virtual Result<std::vector<Handle>> list_owned(const CallContext& context);
+
+  // The names of what this engine does by itself from time to time, such as "rotate/orders": one
+  // for each target and kind of work, so that a target that hangs holds up nothing else. Asked at a
+  // start and after wake_caretaker(). Empty, the default: nothing.
+  virtual Result<std::vector<std::string>> chores() const;
+
+  // Does what is due of one of chores() and tells when to be called next. Called whenever something
+  // may be due: a call that finds nothing to do is cheap and right. One call of a chore at a time;
+  // after a crash, and after wake_caretaker(), all are called. An error is logged and the call
+  // repeated with growing pauses.
+  virtual Result<Tended> tend(const std::string& chore, const CallContext& context);
 };
 
 }  // namespace curfew::engines

@@ -37,9 +37,16 @@ Result<std::shared_ptr<const Mount>> MountTable::make_mount(MountEntry entry) co
         return mount ? mount->entry.path : std::string();
       },
       dependencies_.lease_ended);
-  engines::Services services{entry.accessor,       entry.options,           *core->storage,
-                             *core->leases,        dependencies_.passwords, dependencies_.clock,
-                             dependencies_.random, dependencies_.log};
+  engines::Services services{
+      entry.accessor,
+      entry.options,
+      *core->storage,
+      *core->leases,
+      dependencies_.passwords,
+      dependencies_.clock,
+      dependencies_.random,
+      dependencies_.log,
+      [this, accessor = entry.accessor] { dependencies_.wake_caretaker(accessor); }};
   ASSIGN_OR_RETURN(core->engine, (*factory)(std::move(services)));
   return std::shared_ptr<const Mount>(
       std::make_shared<Mount>(Mount{std::move(entry), std::move(core)}));
@@ -148,6 +155,7 @@ Status MountTable::create(MountEntry entry) {
   ASSIGN_OR_RETURN(auto mount, make_mount(entry));
   RETURN_IF_ERROR(store_entry(entry, ""));
   mounts_[entry.path] = std::move(mount);
+  dependencies_.wake_caretaker(entry.accessor);
   return ok();
 }
 
@@ -168,6 +176,7 @@ Status MountTable::change(const std::string& path,
   }
   RETURN_IF_ERROR(store_entry(entry, normal));
   it->second = std::move(mount);
+  dependencies_.wake_caretaker(entry.accessor);
   return ok();
 }
 

@@ -50,6 +50,8 @@ class MountTable {
     Random& random;
     Log& log;
     std::function<void()> lease_ended;  // leases were made due
+    // A mount has begun to work, by its accessor, or its engine has something to do.
+    std::function<void(const std::string&)> wake_caretaker;
   };
   explicit MountTable(Dependencies dependencies);
 

@@ -29,6 +29,9 @@ Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) 
   if (serving) {
     ASSIGN_OR_RETURN(auto leases, lease_metrics(parts, now));
     std::move(leases.begin(), leases.end(), std::back_inserter(metrics));
+    metrics.push_back({"curfew_engine_work_failing",
+                       "Kinds of periodic work of the engines that fail now, such as rotations.",
+                       static_cast<double>(parts.caretaker.failing())});
   }
   if (parts.edge_metrics) {
     auto edge = parts.edge_metrics();

@@ -13,6 +13,7 @@
 #include "broker/lease/lease_store.h"
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
+#include "broker/mount/caretaker.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
 #include "broker/policy/password_policies.h"
@@ -36,6 +37,7 @@ struct SystemParts {
   LeaseStore& leases;
   LeaseService& lease_service;
   AuditBroker& audit;
+  const Caretaker& caretaker;
   const Clock& clock;
   Log& log;
   std::function<Json()> describe;  // the API description

@@ -36,7 +36,7 @@ void BrokerWorld::open() {
   seal_ = std::move(*seal);
   broker_ = std::make_unique<Broker>(
       Broker::Dependencies{*database_, *keyring_, *seal_, registry_, clock_, random_, *log_},
-      BrokerOptions{.version = "test", .start_reaper = reaper_threads_});
+      BrokerOptions{.version = "test", .start_threads = reaper_threads_});
 }
 
 void BrokerWorld::close() {

@@ -72,6 +72,11 @@ class ScriptedEngine final : public engines::SecretEngine {
     return ok();
   }
 
+  Result<std::vector<std::string>> chores() const override { return world_.chores; }
+  Result<engines::Tended> tend(const std::string& chore, const CallContext&) override {
+    return world_.tend(chore);
+  }
+
  private:
   ScriptedWorld& world_;
   const engines::CallRoutes routes_;
@@ -100,7 +105,8 @@ void ScriptedWorld::drop(const std::string& name) {
 }
 
 engines::Factory make_scripted_engine(ScriptedWorld& world) {
-  return [&world](engines::Services) -> Result<std::unique_ptr<engines::SecretEngine>> {
+  return [&world](engines::Services services) -> Result<std::unique_ptr<engines::SecretEngine>> {
+    world.wake_caretaker = services.wake_caretaker;
     return std::unique_ptr<engines::SecretEngine>(std::make_unique<ScriptedEngine>(world));
   };
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "engines/engine.h"
 #include "engines/registry.h"
@@ -35,6 +36,12 @@ class ScriptedWorld {
   Millis role_ttl{0};
   Millis role_max{0};
   std::map<std::string, WallTime> renewed;
+
+  // The periodic work: its names, what a call does, and how the engine made last asks for one. Set
+  // before a mount is made, or while no threads run.
+  std::vector<std::string> chores;
+  std::function<Result<engines::Tended>(const std::string& chore)> tend;
+  std::function<void()> wake_caretaker;
 
  private:
   mutable std::mutex mutex_;
