@@ -147,10 +147,11 @@ TEST_F(CaretakerTest, work_that_hangs_holds_up_neither_other_mounts_nor_requests
   std::promise<void> hangs, other, release;
   auto released = release.get_future().share();
   std::atomic<int> called{0};
+  std::atomic<bool> told{false};
   outside_.chores = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
   outside_.tend = [&, released](const std::string& chore) -> Result<Tended> {
     if (chore == "only") {
-      other.set_value();
+      if (!told.exchange(true)) other.set_value();
       return Tended{};
     }
     if (++called == 3) hangs.set_value();
@@ -183,8 +184,10 @@ TEST_F(CaretakerTest, sealing_waits_for_the_call_under_way_and_begins_no_other) 
   auto sealing = std::async(std::launch::async, [&] { broker_->lifecycle().seal(); });
   release.set_value();
   ASSERT_EQ(sealing.wait_for(kSoon), std::future_status::ready);
+  const int at_the_seal = called;
   outside_.wake_caretaker();
-  EXPECT_EQ(called, 1);
+  EXPECT_EQ(called, at_the_seal);
+  EXPECT_LE(at_the_seal, 2);  // the start's look may have found the new mount as well
 }
 
 }  // namespace
