@@ -8,11 +8,13 @@ DESTDIR ?=
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 STEPS ?=
+KILLS ?= 100
+SEED ?=
 CCACHE_DIR ?= $(CURDIR)/build/.ccache
 npm_config_cache ?= $(CURDIR)/build/.npm
 export CCACHE_DIR npm_config_cache JOBS
 
-.PHONY: build all test check demo bench fuzz install clean help
+.PHONY: build all test check demo bench crash fuzz install clean help
 
 build: ## build the program: build/curfew
 	tools/bootstrap
@@ -41,6 +43,11 @@ bench: ## build and run the benchmarks
 	cmake --preset bench >/dev/null
 	ninja -C build/bench -j$(JOBS)
 	bench/run build/bench
+
+crash: build ## kill server and PostgreSQL at random moments, KILLS (100) times each (SEED=…)
+	cmake --preset release >/dev/null
+	ninja -C build -j$(JOBS) curfew_crash
+	KILLS=$(KILLS) SEED=$(SEED) tools/with-postgres build/curfew_crash
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	tools/bootstrap check

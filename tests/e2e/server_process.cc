@@ -38,7 +38,7 @@ ServerProcess::~ServerProcess() {
 }
 
 void ServerProcess::write_config() const {
-  write_file(config_path(), "listener \"tcp\" {\n  address = \"127.0.0.1:0\"\n  " + listener_ +
+  write_file(config_path(), "listener \"tcp\" {\n  address = \"" + bound_ + "\"\n  " + listener_ +
                                 "\n}\n" + storage_ + "\n" + seal_ + "\n");
 }
 
@@ -58,7 +58,8 @@ void ServerProcess::start() {
     const auto begin = text.find(kListening);
     const auto end = begin == std::string::npos ? begin : text.find('\n', begin);
     if (end == std::string::npos) return !is_running();
-    address_ = text.substr(begin + 13, end - begin - 13);
+    const std::string said_now = text.substr(begin + 13, end - begin - 13);
+    if (address_ != said_now) address_ = said_now;  // others may be reading it
     return true;
   });
   if (!listens || process_ == 0) throw std::runtime_error("the server did not start: " + log());

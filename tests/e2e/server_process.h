@@ -25,7 +25,7 @@ struct Answer {
 
 // A Curfew server as a process of its own, in a folder of its own, on a port that it chooses.
 // Killed and removed at the end. Throws where the test cannot go on. call() may be used from
-// several threads at once, the rest from one.
+// several threads at once, the rest from one; with set_address() also while it is restarted.
 class ServerProcess {
  public:
   ServerProcess();
@@ -41,6 +41,8 @@ class ServerProcess {
 
   // Blocks of the configuration that differ from: plain HTTP on 127.0.0.1, a database in the
   // folder, a key file in the folder. Take effect at the next start.
+  // `address`: host:port, for a server that is to come back at the same one.
+  void set_address(std::string address) { bound_ = std::move(address); }
   void set_listener(std::string body) { listener_ = std::move(body); }
   void set_seal(std::string block) { seal_ = std::move(block); }
   void set_storage(std::string block) { storage_ = std::move(block); }
@@ -89,6 +91,7 @@ class ServerProcess {
   void spawn();
 
   std::string folder_ = make_folder();
+  std::string bound_ = "127.0.0.1:0";
   std::string listener_ = "tls_disable = true";
   std::string seal_;
   std::string storage_;
