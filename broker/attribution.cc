@@ -74,4 +74,15 @@ std::string trace_id_of(std::string_view traceparent) {
   return std::string(trace_id);
 }
 
+std::string agent_name(std::string_view text) {
+  constexpr std::string_view kMadeByToken = "token-";
+  if (text.starts_with(kMadeByToken)) text.remove_prefix(kMadeByToken.size());
+  return std::string(text);
+}
+
+std::string agent_of(const engines::Attribution& attribution) {
+  return attribution.entity_id.empty() ? agent_name(attribution.display_name)
+                                       : attribution.entity_id;
+}
+
 }  // namespace curfew::broker

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "engines/engine.h"
+
 namespace curfew::broker {
 
 inline constexpr std::size_t kPurposeBytesMax = 512;
@@ -16,5 +18,13 @@ std::string clean_text(std::string_view text, std::size_t bytes_max);
 // The trace id of a W3C traceparent header (version 00 or later): 32 lower-case hex digits. Empty
 // if the header is absent or not one; an invalid header is ignored, as the specification asks.
 std::string trace_id_of(std::string_view traceparent);
+
+// By which name operators know who asked, the only place that decides it: the entity, and while a
+// token belongs to none, its display name.
+std::string agent_of(const engines::Attribution& attribution);
+
+// The same of a name as an operator writes it: Vault's "token-" before a display name does not
+// count.
+std::string agent_name(std::string_view text);
 
 }  // namespace curfew::broker

@@ -65,6 +65,8 @@ struct IssueRequest {
 struct Handle {
   std::string resource;  // what the effect depends on, for grouping: a target, a key's version
   Json fields;           // the engine's own; an object
+  // What the effect is called there, where people meet it: a database role. May be empty.
+  std::string name = {};
 };
 
 // How long the credential may live. The broker does the arithmetic, for all engines alike.

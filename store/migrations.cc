@@ -46,7 +46,24 @@ constexpr std::array kVersion1 = std::to_array<std::string_view>({
     "CREATE INDEX leases_by_state ON leases (state, id) WHERE state < 4",
 });
 
-constexpr std::array<std::span<const std::string_view>, 1> kMigrations{kVersion1};
+// By whom and for what a lease was asked, and what it made, so that an operator finds it by any of
+// them. NULL: the row is older than the columns; whoever searches by them fills them in first.
+constexpr std::array kVersion2 = std::to_array<std::string_view>({
+    "ALTER TABLE leases ADD COLUMN agent TEXT",
+    "ALTER TABLE leases ADD COLUMN session TEXT",
+    "ALTER TABLE leases ADD COLUMN trace TEXT",
+    "ALTER TABLE leases ADD COLUMN name TEXT",
+    "DROP INDEX leases_by_entity",
+    // What a row does not have costs nothing: a query says the same "<> ''" in its text.
+    "CREATE INDEX leases_by_agent ON leases (agent, id) WHERE state < 4 AND agent <> ''",
+    "CREATE INDEX leases_by_session ON leases (session, id) WHERE state < 4 AND session <> ''",
+    "CREATE INDEX leases_by_trace ON leases (trace, id) WHERE state < 4 AND trace <> ''",
+    // Ended leases too: what a name in an old log was is asked afterwards.
+    "CREATE INDEX leases_by_name ON leases (name) WHERE name <> ''",
+    "CREATE INDEX leases_unlabelled ON leases (id) WHERE state < 4 AND agent IS NULL",
+});
+
+constexpr std::array<std::span<const std::string_view>, 2> kMigrations{kVersion1, kVersion2};
 
 }  // namespace
 

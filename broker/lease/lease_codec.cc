@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "broker/attribution.h"
+
 namespace curfew::broker {
 namespace {
 
@@ -17,21 +19,41 @@ Json millis_or_null(const std::optional<WallTime>& time) {
   return time ? Json(to_unix_millis(*time)) : Json(nullptr);
 }
 
+// The columns by which operators look for leases. Absent in rows that are older than they are.
+struct Labels {
+  std::string agent, session, trace, name;
+};
+
+Labels labels_of(const Lease& lease) {
+  return {agent_of(lease.attribution), lease.attribution.session, lease.attribution.trace_id,
+          lease.handle.name};
+}
+
+std::optional<Labels> labels_of(const store::Row& row) {
+  if (row.is_null(13)) return std::nullopt;
+  return Labels{row.text(13), row.text(14), row.text(15), row.text(16)};
+}
+
 // Every plain column, in a form that no two rows share.
-std::string context_of(const Lease& lease) {
-  const Json columns = {"leases",
-                        kNamespace,
-                        lease.id,
-                        lease.mount,
-                        lease.role,
-                        lease.handle.resource,
-                        lease.token,
-                        lease.attribution.entity_id,
-                        static_cast<std::int64_t>(lease.state),
-                        to_unix_millis(lease.issued_at),
-                        to_unix_millis(lease.expires_at),
-                        millis_or_null(lease.next_action_at),
-                        lease.attempts};
+std::string context_of(const Lease& lease, const std::optional<Labels>& labels) {
+  Json columns = {"leases",
+                  kNamespace,
+                  lease.id,
+                  lease.mount,
+                  lease.role,
+                  lease.handle.resource,
+                  lease.token,
+                  lease.attribution.entity_id,
+                  static_cast<std::int64_t>(lease.state),
+                  to_unix_millis(lease.issued_at),
+                  to_unix_millis(lease.expires_at),
+                  millis_or_null(lease.next_action_at),
+                  lease.attempts};
+  if (labels) {
+    for (const std::string* label :
+         {&labels->agent, &labels->session, &labels->trace, &labels->name})
+      columns.push_back(*label);
+  }
   return dump_json(columns);
 }
 
@@ -84,20 +106,21 @@ Lease columns_of(const store::Row& row) {
   return lease;
 }
 
-}  // namespace
-
 store::Value next_action_value(const Lease& lease) {
   if (!lease.next_action_at) return std::monostate{};
   return to_unix_millis(*lease.next_action_at);
 }
 
+}  // namespace
+
 Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease) {
-  return barrier.seal(context_of(lease), dump_json(body_of(lease)));
+  return barrier.seal(context_of(lease, labels_of(lease)), dump_json(body_of(lease)));
 }
 
 Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   Lease lease = columns_of(row);
-  auto opened = barrier.open(context_of(lease), row.blob(12));
+  const std::optional<Labels> labels = labels_of(row);
+  auto opened = barrier.open(context_of(lease, labels), row.blob(12));
   if (!opened && opened.error().code == Errc::kCorrupt)
     return Error{Errc::kCorrupt,
                  fmt::format("the stored lease \"{}\" was altered outside of Curfew and is not "
@@ -106,6 +129,7 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   if (!opened) return std::move(opened).error();
   ASSIGN_OR_RETURN(const Json body, parse_json(*opened));
   lease.handle.fields = body.at("handle");
+  if (labels) lease.handle.name = labels->name;
   lease.attribution =
       attribution_from_json(body.at("attribution"), std::move(lease.attribution.entity_id));
   lease.ttl_default = Millis{body.at("ttl_default").get<std::int64_t>()};
@@ -122,17 +146,35 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
 }
 
 Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed) {
+  Labels labels = labels_of(lease);
   ASSIGN_OR_RETURN(
       const std::int64_t inserted,
       writer.execute(
           "INSERT INTO leases (id, namespace, mount, role, resource, token, entity, state, "
-          "issued_at, expires_at, next_action_at, attempts, sealed) "
-          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+          "issued_at, expires_at, next_action_at, attempts, sealed, agent, session, trace, name) "
+          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
           {lease.id, std::string(kNamespace), lease.mount, lease.role, lease.handle.resource,
            lease.token, lease.attribution.entity_id, static_cast<std::int64_t>(lease.state),
            to_unix_millis(lease.issued_at), to_unix_millis(lease.expires_at),
-           next_action_value(lease), lease.attempts, store::Blob{sealed}}));
+           next_action_value(lease), lease.attempts, store::Blob{sealed}, std::move(labels.agent),
+           std::move(labels.session), std::move(labels.trace), std::move(labels.name)}));
   if (inserted != 1) return Error{Errc::kInternal, "the lease was not stored"};
+  return ok();
+}
+
+Status update_lease(store::Writer& writer, const Lease& lease, const std::string& sealed) {
+  Labels labels = labels_of(lease);
+  ASSIGN_OR_RETURN(
+      const std::int64_t changed,
+      writer.execute(
+          "UPDATE leases SET resource = $1, state = $2, expires_at = $3, next_action_at = $4, "
+          "attempts = $5, sealed = $6, agent = $7, session = $8, trace = $9, name = $10 "
+          "WHERE id = $11",
+          {lease.handle.resource, static_cast<std::int64_t>(lease.state),
+           to_unix_millis(lease.expires_at), next_action_value(lease), lease.attempts,
+           store::Blob{sealed}, std::move(labels.agent), std::move(labels.session),
+           std::move(labels.trace), std::move(labels.name), lease.id}));
+  if (changed != 1) return Error{Errc::kNotFound, "lease not found"};
   return ok();
 }
 

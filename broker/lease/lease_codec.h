@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "broker/lease/lease.h"
@@ -13,14 +14,18 @@ namespace curfew::broker {
 
 Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease);
 
-// `row`: id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at,
-// next_action_at, attempts, sealed. kCorrupt: the row is not what was stored; the message names the
+// The columns of a row in the order in which open_lease() reads them.
+inline constexpr std::string_view kLeaseColumns =
+    "id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, "
+    "next_action_at, attempts, sealed, agent, session, trace, name";
+
+// `row`: kLeaseColumns. kCorrupt: the row is not what was stored; the message names the
 // lease.
 Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row);
 
 Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);
 
-// The column next_action_at: a number or NULL.
-store::Value next_action_value(const Lease& lease);
+// Writes what may change of a row. kNotFound: there is none.
+Status update_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);
 
 }  // namespace curfew::broker

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "broker/lease/lease_codec.h"
 
 namespace curfew::engines {
@@ -20,9 +22,6 @@ namespace curfew::broker {
 namespace {
 
 constexpr std::size_t kBatch = 200;  // rows changed in one transaction at the most
-constexpr std::string_view kColumns =
-    "id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, "
-    "next_action_at, attempts, sealed";
 
 // The first text that is greater than everything that begins with `prefix`.
 std::string prefix_end(std::string prefix) {
@@ -47,6 +46,8 @@ Where where(const LeaseFilter& filter) {
   if (filter.state) {
     out.text = "1 = 1";
     out.add("state =", static_cast<std::int64_t>(*filter.state));
+  } else if (filter.also_ended) {
+    out.text = "1 = 1";
   } else {
     out.text = "state < 4";  // the literal matches the partial indexes
   }
@@ -54,7 +55,13 @@ Where where(const LeaseFilter& filter) {
   if (filter.issued_until) out.add("issued_at <=", to_unix_millis(*filter.issued_until));
   if (!filter.mount.empty()) out.add("mount =", filter.mount);
   if (!filter.resource.empty()) out.add("resource =", filter.resource);
+  if (!filter.role.empty()) out.add("role =", filter.role);
   if (!filter.token.empty()) out.add("token =", filter.token);
+  // The comparison with '' matches the partial indexes too.
+  if (!filter.agent.empty()) out.add("agent <> '' AND agent =", filter.agent);
+  if (!filter.session.empty()) out.add("session <> '' AND session =", filter.session);
+  if (!filter.trace.empty()) out.add("trace <> '' AND trace =", filter.trace);
+  if (!filter.name.empty()) out.add("name <> '' AND name =", filter.name);
   if (!filter.id_prefix.empty()) {
     out.add("id >=", filter.id_prefix);
     out.add("id <", prefix_end(filter.id_prefix));
@@ -64,14 +71,12 @@ Where where(const LeaseFilter& filter) {
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Lease& lease) {
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier, lease));
-  ASSIGN_OR_RETURN(const std::int64_t changed,
-                   writer.execute("UPDATE leases SET resource = $1, state = $2, expires_at = $3, "
-                                  "next_action_at = $4, attempts = $5, sealed = $6 WHERE id = $7",
-                                  {lease.handle.resource, static_cast<std::int64_t>(lease.state),
-                                   to_unix_millis(lease.expires_at), next_action_value(lease),
-                                   lease.attempts, store::Blob{sealed}, lease.id}));
-  if (changed != 1) return Error{Errc::kNotFound, "lease not found"};
-  return ok();
+  return update_lease(writer, lease, sealed);
+}
+
+Result<std::optional<store::Row>> row_of(const store::Reader& reader, std::string_view id) {
+  return reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kLeaseColumns),
+                          {std::string(id)});
 }
 
 // What ending a lease means for its row, whatever it was doing.
@@ -118,9 +123,7 @@ Result<engines::DurableIntent> LeaseStore::open(
 Result<Lease> LeaseStore::change(std::string_view id, const std::function<Status(Lease&)>& change) {
   std::optional<Lease> result;
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(auto row,
-                     writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
-                                      {std::string(id)}));
+    ASSIGN_OR_RETURN(auto row, row_of(writer, id));
     if (!row) return Error{Errc::kNotFound, "lease not found"};
     ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
     const LeaseState from = lease.state;
@@ -139,9 +142,7 @@ Result<Lease> LeaseStore::change(std::string_view id, const std::function<Status
 Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
   std::optional<Lease> lease;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(auto row,
-                     reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
-                                      {std::string(id)}));
+    ASSIGN_OR_RETURN(auto row, row_of(reader, id));
     if (!row) return ok();
     ASSIGN_OR_RETURN(lease, open_lease(barrier_, *row));
     return ok();
@@ -182,8 +183,44 @@ Result<std::optional<WallTime>> LeaseStore::next_due(WallTime after) const {
   return next;
 }
 
+Status LeaseStore::prepare(const LeaseFilter& filter) const {
+  const bool by_label = !filter.agent.empty() || !filter.session.empty() || !filter.trace.empty();
+  return by_label && !labelled_ ? label_old_rows() : ok();
+}
+
+Status LeaseStore::label_old_rows() const {
+  std::string after;
+  for (;;) {
+    std::vector<store::Row> rows;
+    RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+      ASSIGN_OR_RETURN(rows, reader.query("SELECT id FROM leases WHERE state < 4 AND agent IS NULL "
+                                          "AND id > $1 ORDER BY id LIMIT $2",
+                                          {after, static_cast<std::int64_t>(kBatch)}));
+      return ok();
+    }));
+    if (rows.empty()) break;
+    after = rows.back().text(0);
+    RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+      for (const store::Row& found : rows) {
+        ASSIGN_OR_RETURN(const auto row, row_of(writer, found.text(0)));
+        if (!row) continue;
+        const auto lease = open_lease(barrier_, *row);
+        if (lease) {
+          RETURN_IF_ERROR(update(writer, barrier_, *lease));
+        } else if (lease.error().code != Errc::kCorrupt) {
+          return lease.error();
+        }
+      }
+      return ok();
+    }));
+  }
+  labelled_ = true;
+  return ok();
+}
+
 Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::string_view after,
                                             std::size_t limit) const {
+  RETURN_IF_ERROR(prepare(filter));
   std::vector<Lease> leases;
   std::string last(after);
   Where clause = where(filter);
@@ -191,7 +228,7 @@ Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::stri
   const std::size_t after_at = clause.parameters.size() - 1;
   clause.parameters.emplace_back(static_cast<std::int64_t>(limit));
   const std::string sql = fmt::format("SELECT {} FROM leases WHERE {} ORDER BY id LIMIT ${}",
-                                      kColumns, clause.text, clause.parameters.size());
+                                      kLeaseColumns, clause.text, clause.parameters.size());
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     // Again only after a page of nothing but damaged rows, which must not look like the end.
     while (leases.empty()) {
@@ -207,6 +244,7 @@ Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::stri
 }
 
 Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
+  RETURN_IF_ERROR(prepare(filter));
   std::int64_t total = 0;
   const Where clause = where(filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
@@ -219,8 +257,39 @@ Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
   return total;
 }
 
+Result<std::vector<LeaseStore::Tally>> LeaseStore::tally(const LeaseFilter& filter) const {
+  RETURN_IF_ERROR(prepare(filter));
+  std::vector<Tally> tallies;
+  const Where clause = where(filter);
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        reader.query("SELECT mount, role, resource, state, count(*) FROM leases WHERE " +
+                         clause.text + " GROUP BY mount, role, resource, state",
+                     clause.parameters));
+    for (const store::Row& row : rows)
+      tallies.push_back({row.text(0), row.text(1), row.text(2),
+                         static_cast<LeaseState>(row.integer(3)), row.integer(4)});
+    return ok();
+  }));
+  return tallies;
+}
+
+Result<std::vector<Lease>> LeaseStore::get_all(const std::vector<std::string>& ids) const {
+  std::vector<store::Row> rows;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    for (const std::string& id : ids) {
+      ASSIGN_OR_RETURN(auto row, row_of(reader, id));
+      if (row) rows.push_back(*std::move(row));
+    }
+    return ok();
+  }));
+  return decode_all(rows);
+}
+
 Result<std::map<std::string, std::int64_t>> LeaseStore::count_by_mount(
     const LeaseFilter& filter) const {
+  RETURN_IF_ERROR(prepare(filter));
   std::map<std::string, std::int64_t> counts;
   const Where clause = where(filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
@@ -260,24 +329,39 @@ Result<std::int64_t> LeaseStore::end_all(const LeaseFilter& filter, WallTime now
   std::int64_t total = 0;
   std::string after;
   for (;;) {
-    ASSIGN_OR_RETURN(const auto batch, find(filter, after, kBatch));
-    if (batch.empty()) return total;
-    after = batch.back().id;
+    ASSIGN_OR_RETURN(const auto page, find(filter, after, kBatch));
+    if (page.empty()) return total;
+    after = page.back().id;
+    std::vector<std::string> ids;
+    for (const Lease& found : page) ids.push_back(found.id);
+    ASSIGN_OR_RETURN(const std::int64_t ended, end_all(ids, now));
+    total += ended;
+  }
+}
+
+Result<std::int64_t> LeaseStore::end_all(const std::vector<std::string>& ids, WallTime now) {
+  std::int64_t total = 0;
+  for (std::size_t begin = 0; begin < ids.size(); begin += kBatch) {
+    const std::size_t end = std::min(begin + kBatch, ids.size());
+    std::int64_t touched = 0;
     RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-      for (const Lease& found : batch) {
-        ASSIGN_OR_RETURN(
-            auto row, writer.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kColumns),
-                                       {found.id}));
+      touched = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        ASSIGN_OR_RETURN(const auto row, row_of(writer, ids[i]));
         if (!row) continue;
-        ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
-        if (!is_live(lease.state)) continue;
-        make_due(lease, now);
-        RETURN_IF_ERROR(update(writer, barrier_, lease));
+        auto lease = open_lease(barrier_, *row);
+        if (!lease && lease.error().code == Errc::kCorrupt) continue;  // nobody can work on it
+        if (!lease) return std::move(lease).error();
+        if (!is_live(lease->state)) continue;
+        make_due(*lease, now);
+        RETURN_IF_ERROR(update(writer, barrier_, *lease));
+        ++touched;
       }
       return ok();
     }));
-    total += static_cast<std::int64_t>(batch.size());
+    total += touched;
   }
+  return total;
 }
 
 Status LeaseStore::remove(std::string_view id) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,9 +20,15 @@ namespace curfew::broker {
 struct LeaseFilter {
   std::string id_prefix = {};
   std::string mount = {};
-  std::string resource = {};  // REQUIRES: mount, where given
+  std::string resource = {};  // found through an index where the mount is given too
+  std::string role = {};
   std::string token = {};
+  std::string agent = {};  // see agent_of()
+  std::string session = {};
+  std::string trace = {};
+  std::string name = {};                 // of what the lease made: a database role
   std::optional<LeaseState> state = {};  // default: all live ones
+  bool also_ended = false;               // live and ended ones, where no state is given
   bool failing = false;                  // locked out but not clean, or tried in vain
   std::optional<WallTime> issued_until = {};
 };
@@ -64,6 +71,19 @@ class LeaseStore {
                                   std::size_t limit) const;
   Result<std::int64_t> count(const LeaseFilter& filter) const;
 
+  // How many match, by what they have in common.
+  struct Tally {
+    std::string mount = {};  // accessor
+    std::string role = {};
+    std::string resource = {};
+    LeaseState state = LeaseState::kPending;
+    std::int64_t count = 0;
+  };
+  Result<std::vector<Tally>> tally(const LeaseFilter& filter) const;
+
+  // Those of `ids` that there are.
+  Result<std::vector<Lease>> get_all(const std::vector<std::string>& ids) const;
+
   // How many match, by mount accessor.
   Result<std::map<std::string, std::int64_t>> count_by_mount(const LeaseFilter& filter) const;
 
@@ -75,11 +95,17 @@ class LeaseStore {
   // number per transaction; returns how many were touched. Ones that are revoking already are
   // retried at once.
   Result<std::int64_t> end_all(const LeaseFilter& filter, WallTime now);
+  Result<std::int64_t> end_all(const std::vector<std::string>& ids, WallTime now);
 
   // Removes an ended lease. A live one is kConflict.
   Status remove(std::string_view id);
 
  private:
+  // Agent, session and trace of live rows that are older than these columns, before somebody looks
+  // for them. Costs one look into an index where there are none.
+  Status label_old_rows() const;
+  Status prepare(const LeaseFilter& filter) const;
+
   // The leases of those rows that open; the others are logged and passed over, so that one damaged
   // row does not hold up the rest.
   Result<std::vector<Lease>> decode_all(const std::vector<store::Row>& rows) const;
@@ -87,6 +113,7 @@ class LeaseStore {
   store::Database& database_;
   const store::Barrier& barrier_;
   Log& log_;
+  mutable std::atomic<bool> labelled_{false};  // no row is older than the columns
 };
 
 }  // namespace curfew::broker

@@ -69,7 +69,7 @@ Handle LeaseHandle::to_handle() const {
   if (!entity.empty()) fields["entity"] = entity;
   if (!trace.empty()) fields["trace"] = trace;
   if (role_oid != 0) fields["role_oid"] = role_oid;
-  return {target, std::move(fields)};
+  return {target, std::move(fields), database_role};
 }
 
 Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {

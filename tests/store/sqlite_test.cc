@@ -285,10 +285,16 @@ TEST_F(SqliteTest, HotQueriesUseTheirIndex) {
                  {text, text})
                 .find("leases_by_resource"),
             std::string::npos);
-  EXPECT_NE(plan("SELECT count(*) FROM leases WHERE entity = $1 AND issued_at > $2 AND state < 4",
-                 {text, number})
-                .find("leases_by_entity"),
-            std::string::npos);
+  for (const std::string label : {"agent", "session", "trace"})
+    EXPECT_NE(plan("SELECT id FROM leases WHERE state < 4 AND " + label + " <> '' AND " + label +
+                       " = $1 AND id > $2 ORDER BY id LIMIT 10",
+                   {text, text})
+                  .find("leases_by_" + label),
+              std::string::npos)
+        << label;
+  EXPECT_NE(
+      plan("SELECT id FROM leases WHERE name <> '' AND name = $1", {text}).find("leases_by_name"),
+      std::string::npos);
   EXPECT_NE(plan("SELECT id FROM tokens WHERE parent = $1", {text}).find("tokens_parent"),
             std::string::npos);
   EXPECT_NE(
