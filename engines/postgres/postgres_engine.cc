@@ -35,7 +35,11 @@ class PostgresEngine final : public SecretEngine {
         pools_(options.pool, services.clock, services.log),
         stock_(services.passwords, services.random, services.log, options.verifiers_ready),
         config_paths_(services, pools_, options.verify_time),
-        role_paths_(services),
+        role_paths_(services, pools_, options.verify_time,
+                    [this](const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
+                           const CallContext& context) {
+                      return revoke(lease_id, handle, phases, context);
+                    }),
         routes_(joined_routes(config_paths_, role_paths_)) {}
 
   std::string_view type() const override { return "database"; }

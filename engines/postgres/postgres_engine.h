@@ -10,7 +10,8 @@
 namespace curfew::engines::postgres {
 
 struct PostgresOptions {
-  Millis verify_time{10'000};  // for the connection that a configuration write tries
+  // For what a write tries at the target: a configuration's connection, a role's statements.
+  Millis verify_time{10'000};
   std::size_t verifiers_ready = 16;
   Pool::Limits pool = {};
 };

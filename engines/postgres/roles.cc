@@ -56,33 +56,6 @@ Status merge_times(const Json& data, LeaseRole& role) {
   return ok();
 }
 
-void warn_about(std::string_view field, const StatementFacts& facts,
-                std::vector<std::string>& warnings) {
-  for (const std::string& name : facts.unknown_placeholders)
-    warnings.push_back(
-        fmt::format("{}: {{{{{}}}}} is no placeholder and is sent as it stands; {{{{name}}}}, "
-                    "{{{{username}}}}, "
-                    "{{{{password}}}} and {{{{expiration}}}} are",
-                    field, name));
-}
-
-void warn_about_creation(const StatementFacts& facts, std::vector<std::string>& warnings) {
-  if (facts.empty) return;
-  if (!facts.sets_expiry)
-    warnings.push_back(
-        "creation_statements: without VALID UNTIL '{{expiration}}' the database itself goes on "
-        "accepting the password if the broker cannot reach it when the lease ends");
-  if (facts.grants_on_objects)
-    warnings.push_back(
-        "creation_statements: privileges granted on objects to every leased role make issuing slow "
-        "and fill the table's access list (some thousands of live roles overflow it); grant them "
-        "to a group role once, and here the group role to \"{{name}}\"");
-  if (facts.can_make_roles)
-    warnings.push_back(
-        "creation_statements: a leased role with CREATEROLE or SUPERUSER can make roles of its own "
-        "that outlive the lease");
-}
-
 }  // namespace
 
 std::string LeaseRole::password_policy() const {
@@ -94,6 +67,7 @@ Json LeaseRole::to_json() const {
            {"default_ttl_ms", default_ttl.count()},
            {"max_ttl_ms", max_ttl.count()},
            {"credential_config", credential_config}};
+  if (allow_dangerous) out["allow_dangerous"] = true;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
@@ -109,6 +83,7 @@ Result<LeaseRole> LeaseRole::from_json(std::string name, const Json& stored) {
   role.max_ttl = Millis{max_ttl};
   ASSIGN_OR_RETURN(auto credential, fields.object("credential_config"));
   role.credential_config = std::move(credential).value_or(Json::object());
+  ASSIGN_OR_RETURN(role.allow_dangerous, fields.boolean_or("allow_dangerous", false));
   for (const auto& [field, list] : kLists) {
     ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
     role.*list = std::move(statements).value_or(std::vector<std::string>{});
@@ -122,12 +97,13 @@ Json LeaseRole::shown() const {
            {"max_ttl", seconds(max_ttl)},
            {"credential_type", "password"}};
   if (!credential_config.empty()) out["credential_config"] = credential_config;
+  if (allow_dangerous) out["allow_dangerous"] = true;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
 
 Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& stored,
-                             const Json& data, std::vector<std::string>& warnings) {
+                             const Json& data) {
   LeaseRole role = stored.value_or(LeaseRole{});
   role.name = std::move(name);
   const Fields fields(data);
@@ -138,14 +114,10 @@ Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& s
   for (const auto& [field, list] : kLists) {
     ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
     if (statements) role.*list = std::move(*statements);
-    ASSIGN_OR_RETURN(const auto facts, examine_statements(field, role.*list));
-    warn_about(field, facts, warnings);
-    if (list == &LeaseRole::creation_statements) warn_about_creation(facts, warnings);
-    if (list == &LeaseRole::revocation_statements && facts.reassigns_owned)
-      warnings.push_back(
-          "revocation_statements: REASSIGN OWNED gives functions that the leased role made the "
-          "rights of their new owner; the built-in cleaning does without it");
+    RETURN_IF_ERROR(examine_statements(field, role.*list));
   }
+  ASSIGN_OR_RETURN(role.allow_dangerous,
+                   fields.boolean_or("allow_dangerous", role.allow_dangerous));
   return role;
 }
 
@@ -173,6 +145,10 @@ std::vector<FieldSpec> role_fields() {
       {"max_ttl", FieldType::kDuration, "how long it may live with renewals"},
       {"credential_type", FieldType::kText, "password"},
       {"credential_config", FieldType::kMap, "password_policy: a policy for this role alone"},
+      {"allow_dangerous", FieldType::kBoolean,
+       "take statements that let a leased role escalate or outlive its lease (false)"},
+      {"rehearse", FieldType::kBoolean,
+       "try the statements at the target before this is stored (true); not kept"},
   };
 }
 

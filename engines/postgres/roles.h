@@ -23,6 +23,7 @@ struct LeaseRole {
   Millis default_ttl{0};
   Millis max_ttl{0};
   Json credential_config = Json::object();
+  bool allow_dangerous = false;  // rights that escalate or outlive the lease are taken
 
   // The role's own, or empty.
   std::string password_policy() const;
@@ -33,10 +34,9 @@ struct LeaseRole {
 };
 
 // `data` of a write on top of what is stored (nullopt: a new one); fields that are left out keep
-// their values. Statements are examined. `warnings` gets what is allowed and unwise.
-// kInvalidArgument names the field.
+// their values. Statements are examined. kInvalidArgument names the field.
 Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& stored,
-                             const Json& data, std::vector<std::string>& warnings);
+                             const Json& data);
 
 std::string role_key(std::string_view name);
 

@@ -62,6 +62,7 @@ class Lexer {
   void mark() {
     token_line_ = line_;
     token_column_ = column_;
+    token_begin_ = at_;
   }
 
   Error unterminated(std::string_view what) const {
@@ -70,7 +71,7 @@ class Lexer {
   }
 
   std::optional<Token> token(TokenKind kind, std::string text) const {
-    return Token{kind, std::move(text), token_line_, token_column_};
+    return Token{kind, std::move(text), token_line_, token_column_, token_begin_, at_};
   }
 
   Status skip_blank() {
@@ -169,6 +170,7 @@ class Lexer {
   std::size_t at_ = 0;
   int line_ = 1, column_ = 1;
   int token_line_ = 1, token_column_ = 1;
+  std::size_t token_begin_ = 0;
 };
 
 // Follows the nesting in which a semicolon does not end a statement.

@@ -20,8 +20,10 @@ enum class TokenKind {
 struct Token {
   TokenKind kind;
   std::string text;
-  int line;    // from 1
-  int column;  // from 1, in bytes
+  int line;           // from 1
+  int column;         // from 1, in bytes
+  std::size_t begin;  // where it stands in the text: [begin, end)
+  std::size_t end;
 };
 
 // One statement, without its semicolon; never empty.

@@ -12,57 +12,39 @@
 namespace curfew::engines::postgres {
 namespace {
 
-bool is_word(const Token& token, std::string_view text) {
-  return token.kind == TokenKind::kWord && token.text == text;
-}
-
-bool word_at(const SqlStatement& statement, std::size_t i, std::string_view text) {
-  return i < statement.size() && is_word(statement[i], text);
-}
-
-bool has_word(const SqlStatement& statement, std::string_view text) {
-  return std::any_of(statement.begin(), statement.end(),
-                     [&](const Token& token) { return is_word(token, text); });
-}
-
-Error at(std::string_view field, std::size_t element, std::string_view message) {
-  return {Errc::kInvalidArgument, fmt::format("{}[{}]: {}", field, element, message)};
-}
-
 // What of the statement the broker's transaction does not allow; empty: nothing.
-std::string_view forbidden(const SqlStatement& statement) {
+std::string_view forbidden(const PlacedStatement& statement) {
   constexpr std::array<std::string_view, 8> control{"begin",    "start", "commit",    "end",
                                                     "rollback", "abort", "savepoint", "release"};
   for (const std::string_view word : control)
-    if (word_at(statement, 0, word)) return word;
-  if (word_at(statement, 0, "prepare") && word_at(statement, 1, "transaction"))
+    if (statement.word_at(0, word)) return word;
+  if (statement.word_at(0, "prepare") && statement.word_at(1, "transaction"))
     return "prepare transaction";
-  if (word_at(statement, 0, "copy") &&
-      (has_word(statement, "stdin") || has_word(statement, "stdout")))
+  if (statement.word_at(0, "copy") && (statement.has_word("stdin") || statement.has_word("stdout")))
     return "copy";
   return "";
 }
 
-bool drops_role(const SqlStatement& statement) {
-  if (!word_at(statement, 0, "drop")) return false;
-  if (!word_at(statement, 1, "role") && !word_at(statement, 1, "user")) return false;
+bool drops_role(const PlacedStatement& statement) {
+  if (!statement.word_at(0, "drop")) return false;
+  if (!statement.word_at(1, "role") && !statement.word_at(1, "user")) return false;
   std::size_t i = 2;
-  if (word_at(statement, 2, "if") && word_at(statement, 3, "exists")) i = 4;
+  if (statement.word_at(2, "if") && statement.word_at(3, "exists")) i = 4;
   // The name: {{name}} in quotes is one token, without them several.
-  return i < statement.size() &&
-         std::none_of(statement.begin() + static_cast<std::ptrdiff_t>(i), statement.end(),
-                      [](const Token& token) { return token.text == ","; });
+  return i < statement.tokens.size() &&
+         std::none_of(statement.tokens.begin() + static_cast<std::ptrdiff_t>(i),
+                      statement.tokens.end(), [](const Token& token) { return token.text == ","; });
 }
 
-bool leaves_session_changed(const SqlStatement& statement) {
+bool leaves_session_changed(const PlacedStatement& statement) {
   for (const std::string_view word : {"reset", "discard", "listen", "load", "prepare", "declare"})
-    if (word_at(statement, 0, word)) return true;
-  if (word_at(statement, 0, "set"))
-    return !word_at(statement, 1, "local") && !word_at(statement, 1, "constraints");
-  if (word_at(statement, 0, "create") &&
-      (word_at(statement, 1, "temp") || word_at(statement, 1, "temporary")))
+    if (statement.word_at(0, word)) return true;
+  if (statement.word_at(0, "set"))
+    return !statement.word_at(1, "local") && !statement.word_at(1, "constraints");
+  if (statement.word_at(0, "create") &&
+      (statement.word_at(1, "temp") || statement.word_at(1, "temporary")))
     return true;
-  return has_word(statement, "set_config") || has_word(statement, "pg_advisory_lock");
+  return statement.has_word("set_config") || statement.has_word("pg_advisory_lock");
 }
 
 // A text with statements in it that are not taken apart: the body of a function or DO block.
@@ -73,29 +55,19 @@ void look_inside(std::string_view body, StatementFacts& facts) {
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   const auto holds = [&](std::string_view text) { return lower.find(text) != std::string::npos; };
   if (holds("grant") || holds("revoke")) facts.grants_on_objects = true;
-  if (holds("valid until")) facts.sets_expiry = true;
   for (const char* text : {"set_config", "set ", "pg_advisory_lock", " temp"})
     if (holds(text)) facts.changes_session = true;
-  if (holds("reassign owned")) facts.reassigns_owned = true;
 }
 
-void look_at(const SqlStatement& statement, StatementFacts& facts) {
-  const bool grants = word_at(statement, 0, "grant") || word_at(statement, 0, "revoke");
-  if (grants && has_word(statement, "on")) facts.grants_on_objects = true;
-  if (word_at(statement, 0, "alter") && word_at(statement, 1, "default"))
+void look_at(const PlacedStatement& statement, StatementFacts& facts) {
+  const bool grants = statement.word_at(0, "grant") || statement.word_at(0, "revoke");
+  if (grants && statement.has_word("on")) facts.grants_on_objects = true;
+  if (statement.word_at(0, "alter") && statement.word_at(1, "default"))
     facts.grants_on_objects = true;
-  if (word_at(statement, 0, "drop") && word_at(statement, 1, "owned"))
-    facts.grants_on_objects = true;
-  if (word_at(statement, 0, "reassign")) facts.reassigns_owned = true;
+  if (statement.word_at(0, "drop") && statement.word_at(1, "owned")) facts.grants_on_objects = true;
   if (leaves_session_changed(statement)) facts.changes_session = true;
-  const bool makes_role = word_at(statement, 0, "create") || word_at(statement, 0, "alter");
-  if (makes_role && (has_word(statement, "createrole") || has_word(statement, "superuser")))
-    facts.can_make_roles = true;
-  for (std::size_t i = 0; i < statement.size(); ++i) {
-    if (word_at(statement, i, "valid") && word_at(statement, i + 1, "until"))
-      facts.sets_expiry = true;
-    if (statement[i].kind == TokenKind::kDollarQuote) look_inside(statement[i].text, facts);
-  }
+  for (const Token& token : statement.tokens)
+    if (token.kind == TokenKind::kDollarQuote) look_inside(token.text, facts);
 }
 
 std::string trimmed(std::string_view text) {
@@ -121,16 +93,6 @@ const std::string* value_of(const Placeholders& values, std::string_view name) {
   return nullptr;
 }
 
-void look_for_placeholders(std::string_view text, StatementFacts& facts) {
-  static const Placeholders known{"x", "x", "x"};
-  std::size_t end = 0;
-  for (std::size_t i = text.find("{{"); i != std::string_view::npos; i = text.find("{{", end)) {
-    end = i + 2;
-    const auto name = placeholder_at(text, i, end);
-    if (name && value_of(known, *name) == nullptr) facts.unknown_placeholders.push_back(*name);
-  }
-}
-
 // SQL always has a blank in it, and base64 never.
 std::string decoded(const std::string& element) {
   const std::string text = trimmed(element);
@@ -145,14 +107,23 @@ std::string decoded(const std::string& element) {
 
 }  // namespace
 
-Result<StatementFacts> examine_statements(std::string_view field,
-                                          const std::vector<std::string>& elements) {
+bool PlacedStatement::word_at(std::size_t i, std::string_view word) const {
+  return i < tokens.size() && tokens[i].kind == TokenKind::kWord && tokens[i].text == word;
+}
+
+bool PlacedStatement::has_word(std::string_view word) const {
+  return std::any_of(tokens.begin(), tokens.end(), [&](const Token& token) {
+    return token.kind == TokenKind::kWord && token.text == word;
+  });
+}
+
+Result<std::vector<PlacedStatement>> place_statements(std::string_view field,
+                                                      const std::vector<std::string>& elements) {
   if (elements.size() > kStatementElementsMax)
     return Error{Errc::kInvalidArgument,
                  fmt::format("{}: more than {} elements", field, kStatementElementsMax)};
-  StatementFacts facts;
+  std::vector<PlacedStatement> placed;
   std::size_t bytes = 0;
-  bool all_drop = true;
   for (std::size_t i = 0; i < elements.size(); ++i) {
     bytes += elements[i].size();
     if (bytes > kStatementBytesMax)
@@ -160,20 +131,33 @@ Result<StatementFacts> examine_statements(std::string_view field,
                    fmt::format("{}: longer than {} bytes", field, kStatementBytesMax)};
     const std::string text = decoded(elements[i]);
     auto statements = split_statements(text);
-    if (!statements) return at(field, i, statements.error().message);
-    for (const SqlStatement& statement : *statements) {
-      if (const auto word = forbidden(statement); !word.empty())
-        return at(field, i,
-                  fmt::format("\"{}\" at line {}, column {} is not possible here: all statements "
-                              "run in one transaction of the broker; leave it out",
-                              word, statement.front().line, statement.front().column));
-      facts.empty = false;
-      all_drop = all_drop && drops_role(statement);
-      look_at(statement, facts);
+    if (!statements)
+      return Error{Errc::kInvalidArgument,
+                   fmt::format("{}[{}]: {}", field, i, statements.error().message)};
+    for (SqlStatement& tokens : *statements) {
+      const std::size_t begin = tokens.front().begin;
+      placed.push_back({fmt::format("{}[{}], line {}", field, i, tokens.front().line),
+                        text.substr(begin, tokens.back().end - begin), std::move(tokens)});
     }
-    look_for_placeholders(text, facts);
   }
-  facts.only_drops_role = !facts.empty && all_drop;
+  return placed;
+}
+
+Result<StatementFacts> examine_statements(std::string_view field,
+                                          const std::vector<std::string>& elements) {
+  ASSIGN_OR_RETURN(const auto statements, place_statements(field, elements));
+  StatementFacts facts;
+  facts.empty = statements.empty();
+  facts.only_drops_role = !statements.empty();
+  for (const PlacedStatement& statement : statements) {
+    if (const auto word = forbidden(statement); !word.empty())
+      return Error{Errc::kInvalidArgument,
+                   fmt::format("{}, column {}: \"{}\" is not possible here: all statements run in "
+                               "one transaction of the broker; leave it out",
+                               statement.place, statement.tokens.front().column, word)};
+    facts.only_drops_role = facts.only_drops_role && drops_role(statement);
+    look_at(statement, facts);
+  }
   return facts;
 }
 
@@ -208,6 +192,20 @@ std::string fill(std::string_view text, const Placeholders& values) {
     }
   }
   return out;
+}
+
+std::vector<std::string> placeholders_in(std::string_view text) {
+  std::vector<std::string> names;
+  std::size_t end = 0;
+  for (std::size_t i = text.find("{{"); i != std::string_view::npos; i = text.find("{{", end)) {
+    end = i + 2;
+    if (auto name = placeholder_at(text, i, end)) names.push_back(std::move(*name));
+  }
+  return names;
+}
+
+bool is_placeholder(std::string_view name) {
+  return value_of(Placeholders{}, name) != nullptr;
 }
 
 }  // namespace curfew::engines::postgres

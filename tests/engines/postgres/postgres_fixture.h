@@ -72,12 +72,12 @@ class PostgresWorld {
     configure({{"username", login.user}, {"password", login.password}});
   }
 
-  // Defines roles/<name>; `grants` follows the CREATE ROLE.
+  // Defines roles/<name>; `grants` follows the CREATE ROLE. The statements are taken as they are,
+  // so that a test can see what becomes of bad ones.
   void role(const std::string& name, const std::string& grants = "", Json more = Json::object()) {
-    Json body{{"db_name", target_},
-              {"creation_statements", {kCreate + grants}},
-              {"default_ttl", "1h"},
-              {"max_ttl", "24h"}};
+    Json body{{"db_name", target_},  {"creation_statements", {kCreate + grants}},
+              {"default_ttl", "1h"}, {"max_ttl", "24h"},
+              {"rehearse", false},   {"allow_dangerous", true}};
     body.update(more);
     const auto reply = call(Operation::kUpdate, "roles/" + name, body);
     ASSERT_TRUE(reply.has_value()) << reply.error().message;

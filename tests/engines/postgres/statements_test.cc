@@ -119,12 +119,6 @@ TEST(Statements, a_bare_drop_role_is_recognised) {
 TEST(Statements, other_facts) {
   EXPECT_TRUE(facts({}).empty);
   EXPECT_TRUE(facts({" -- only this", ";"}).empty);
-  EXPECT_TRUE(facts({"CREATE ROLE x VALID  UNTIL 'y'"}).sets_expiry);
-  EXPECT_FALSE(facts({"CREATE ROLE x; COMMENT ON ROLE x IS 'VALID UNTIL'"}).sets_expiry);
-  EXPECT_TRUE(facts({"CREATE ROLE x CREATEROLE"}).can_make_roles);
-  EXPECT_TRUE(facts({"ALTER ROLE x SUPERUSER"}).can_make_roles);
-  EXPECT_FALSE(facts({"ALTER ROLE x NOSUPERUSER"}).can_make_roles);
-  EXPECT_TRUE(facts({"REASSIGN OWNED BY x TO y"}).reassigns_owned);
   for (const char* sql : {"SET search_path = x", "SET ROLE x", "RESET ALL", "LISTEN x",
                           "CREATE TEMP TABLE t ()", "SELECT set_config('a', 'b', false)",
                           "SELECT pg_advisory_lock(1)", "DO $$ BEGIN PERFORM set_config(); END $$"})
@@ -132,8 +126,25 @@ TEST(Statements, other_facts) {
   for (const char* sql :
        {"SET LOCAL search_path = x", "ALTER ROLE x SET search_path = y", "CREATE TABLE t ()"})
     EXPECT_FALSE(facts({sql}).changes_session) << sql;
-  EXPECT_THAT(facts({"GRANT x TO \"{{nmae}}\"; SELECT '{{ name }}{{'"}).unknown_placeholders,
-              ElementsAre("nmae"));
+}
+
+TEST(Statements, are_found_with_their_places_and_words) {
+  const auto placed = place_statements(
+      "f", {"SELECT 1 -- a;\n ;; /* b */ SELECT\n 'x;' ;", "U0VMRUNUIDE7IFNFTEVDVCAy"});
+  ASSERT_TRUE(placed.has_value());
+  ASSERT_EQ(placed->size(), 4u);
+  EXPECT_EQ((*placed)[0].text, "SELECT 1");
+  EXPECT_EQ((*placed)[1].text, "SELECT\n 'x;'");
+  EXPECT_EQ((*placed)[1].place, "f[0], line 2");
+  EXPECT_EQ((*placed)[3].text, "SELECT 2");
+  EXPECT_EQ((*placed)[3].place, "f[1], line 1");
+}
+
+TEST(Statements, placeholders_are_found_also_those_that_mean_nothing) {
+  EXPECT_THAT(placeholders_in("GRANT x TO \"{{nmae}}\" '{{ name }}{{'"),
+              ElementsAre("nmae", "name"));
+  EXPECT_FALSE(is_placeholder("nmae"));
+  EXPECT_TRUE(is_placeholder("expiration"));
 }
 
 TEST(Statements, lists_are_bounded) {
