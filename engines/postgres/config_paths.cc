@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+#include <set>
+
 #include "engines/postgres/connection.h"
+#include "engines/postgres/login_rights.h"
+#include "engines/postgres/roles.h"
 
 namespace curfew::engines::postgres {
 namespace {
@@ -84,24 +89,24 @@ Status ConfigPaths::verify(const TargetConfig& config, std::vector<std::string>&
   };
   auto connection = Connection::open(settings, services_.clock, deadline);
   if (!connection) return failed(connection.error());
-  auto rights = (*connection)
-                    ->run(
-                        "SELECT r.rolsuper OR r.rolcreaterole, r.rolsuper OR "
-                        "pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'member') FROM "
-                        "pg_catalog.pg_roles r WHERE r.rolname = current_user",
-                        deadline);
-  if (!rights) return failed(rights.error());
-  if (rights->size() != 1 || rights->front().size() != 2) return ok();
-  const std::string& login = (*connection)->login();
-  if (rights->front()[0] != "t")
-    warnings.push_back(
-        fmt::format("login {0} may not create or drop roles; ALTER ROLE {0} CREATEROLE", login));
-  if (rights->front()[1] != "t")
-    warnings.push_back(fmt::format(
-        "login {0} ends sessions only of roles that it is a member of, so sessions whose role was "
-        "dropped by somebody else stay; GRANT pg_signal_backend TO {0}",
-        login));
+  ASSIGN_OR_RETURN(const auto groups, groups_of(config.name));
+  const auto rows = (*connection)->run(login_rights_sql(groups), deadline);
+  if (!rows) return failed(rows.error());
+  ASSIGN_OR_RETURN(auto lacks, read_login_rights(*rows, (*connection)->server_version()));
+  std::move(lacks.begin(), lacks.end(), std::back_inserter(warnings));
   return ok();
+}
+
+// What the roles that use this target make their leases members of.
+Result<std::vector<std::string>> ConfigPaths::groups_of(const std::string& target) const {
+  std::set<std::string> groups;
+  ASSIGN_OR_RETURN(const auto names, services_.storage.list("role/"));
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const auto role, load_role(services_.storage, name));
+    if (!role || role->db_name != target) continue;
+    for (std::string& group : granted_groups(*role)) groups.insert(std::move(group));
+  }
+  return std::vector<std::string>(groups.begin(), groups.end());
 }
 
 Result<Reply> ConfigPaths::remove(const Call& call) {

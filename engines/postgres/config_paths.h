@@ -23,6 +23,7 @@ class ConfigPaths {
   Result<Reply> list(const Call& call) const;
   Result<Reply> reset(const Call& call);
   Status verify(const TargetConfig& config, std::vector<std::string>& warnings) const;
+  Result<std::vector<std::string>> groups_of(const std::string& target) const;
 
   Services services_;
   TargetPools& pools_;

@@ -63,11 +63,11 @@ TEST_F(SecretsTest, no_secret_stands_anywhere_after_the_story) {
     if (i < 2) server_.must("PUT", "sys/leases/revoke", {{"lease_id", made.lease}});
   }
   // What fails is logged in more words than what works.
-  server_.must(
-      "POST", "database/roles/agent-readonly",
-      {{"db_name", "app"},
-       {"creation_statements",
-        R"(CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'; SELECT no_such_thing;)"}});
+  server_.must("POST", "database/roles/agent-readonly",
+               {{"db_name", "app"},
+                {"creation_statements",
+                 R"(CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'; SELECT no_such_thing;)"},
+                {"rehearse", false}});
   EXPECT_NE(world.issue("1h", agent).status, 200);
   server_.call("GET", "sys/mounts", nullptr, agent);
   server_.call("POST", "database/config/app",
