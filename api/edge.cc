@@ -48,6 +48,15 @@ class Delivery {
   std::shared_ptr<broker::Response> response_;
 };
 
+// The broker knows best how long to wait, so its header goes in the place of the usual one.
+void add_headers(std::vector<broker::AnswerHeader>& more, HttpResponse& response) {
+  for (broker::AnswerHeader& header : more) {
+    std::erase_if(response.headers,
+                  [&](const HttpHeader& usual) { return usual.name == header.name; });
+    response.headers.push_back({std::move(header.name), std::move(header.value)});
+  }
+}
+
 }  // namespace
 
 HttpResponse Edge::serve(HttpRequest http) {
@@ -64,13 +73,18 @@ HttpResponse Edge::serve_request(const HttpRequest& http) {
   const std::string id = request->id;
   const std::string path = request->path;
   const Operation operation = request->operation;
+  std::vector<broker::AnswerHeader> more;
+  request->answer_headers = &more;
   auto handled = handler_.handle(std::move(*request));
   if (!handled) {
     log_failure(id, path, handled.error());
-    return error_response(handled.error());
+    HttpResponse response = error_response(handled.error());
+    add_headers(more, response);
+    return response;
   }
   Delivery delivery(handler_, std::move(*handled));
   HttpResponse response = write_response(delivery.response(), id, operation);
+  add_headers(more, response);
   if (http.method != "HEAD") response.undelivered = delivery.pass_on();
   return response;
 }

@@ -8,6 +8,7 @@
 #include "broker/openapi.h"
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
+#include "broker/quota/quotas.h"
 #include "broker/request_pipeline.h"
 #include "broker/system/system_backend.h"
 #include "broker/token/token_backend.h"
@@ -44,6 +45,7 @@ struct Broker::Parts {
         token_mount(d.database, records, d.random),
         policies(d.database, records, d.clock, d.log),
         passwords(d.database, records, d.random),
+        quotas(d.database, records, d.clock, d.log),
         audit(d.database, records, d.random, d.log),
         mounts({d.database, records, lease_store, passwords, d.registry, d.clock, d.random, d.log,
                 [this] { reaper.wake(); },
@@ -58,11 +60,27 @@ struct Broker::Parts {
         token_backend(
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
-        system({lifecycle, d.database, d.keyring, tokens, policies, passwords, mounts, token_mount,
-                lease_store, leases, audit, caretaker, d.clock, d.log,
-                [this] { return describe(); }, [this] { reaper.wake(); }, options.version,
-                options.edge_metrics, options.open_metrics}),
-        pipeline({lifecycle, tokens, policies, mounts, leases, audit, system, token_backend,
+        system({lifecycle,
+                d.database,
+                d.keyring,
+                tokens,
+                policies,
+                passwords,
+                mounts,
+                token_mount,
+                lease_store,
+                leases,
+                quotas,
+                audit,
+                caretaker,
+                d.clock,
+                d.log,
+                [this] { return describe(); },
+                [this] { reaper.wake(); },
+                options.version,
+                options.edge_metrics,
+                options.open_metrics}),
+        pipeline({lifecycle, tokens, policies, mounts, leases, quotas, audit, system, token_backend,
                   d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
@@ -72,6 +90,7 @@ struct Broker::Parts {
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
     RETURN_IF_ERROR(mounts.load());
+    RETURN_IF_ERROR(quotas.load());
     if (options.start_threads) {
       reaper.start();
       caretaker.start();
@@ -91,6 +110,7 @@ struct Broker::Parts {
     caretaker.stop();
     mounts.unload();
     policies.forget();
+    quotas.unload();
     audit.unload();
   }
 
@@ -109,6 +129,7 @@ struct Broker::Parts {
   TokenMount token_mount;
   PolicyStore policies;
   PasswordPolicies passwords;
+  Quotas quotas;
   AuditBroker audit;
   MountTable mounts;
   Caretaker caretaker;

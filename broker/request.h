@@ -12,6 +12,12 @@
 
 namespace curfew::broker {
 
+// A header of the answer.
+struct AnswerHeader {
+  std::string name;
+  std::string value;
+};
+
 // One request as it comes from the edge: parsed and bounded, not yet believed.
 struct Request {
   std::string id;  // a UUID, new for every request
@@ -29,6 +35,8 @@ struct Request {
   std::string purpose;
   std::string session;
   std::string traceparent;
+  // Headers that the answer gets beside its own, also where it is an error. Outlives the call.
+  std::vector<AnswerHeader>* answer_headers = nullptr;
 };
 
 // A token that the answer hands out or describes ("auth" in the envelope).

@@ -55,6 +55,7 @@ struct RequestPipeline::Course {
   std::optional<Caller> caller;
   std::optional<policy::Decision> decision;  // points into the caller's rules and the request
   AuditSubject subject;
+  bool unaudited_refusal = false;  // beyond a rate limit, and such refusals are not audited
   bool request_audited = false;
 };
 
@@ -86,6 +87,7 @@ Result<Response> RequestPipeline::run(Course& course) {
   Status admitted = believe(course);
   if (admitted) admitted = decide_operation(course);
   if (admitted) admitted = decide(course);
+  if (admitted) admitted = count_request(course);
   const Status audited = audit_request(course, admitted ? nullptr : &admitted.error());
   if (!audited) admitted = audited.error();
   auto outcome = admitted ? serve(course) : Result<Response>(admitted.error());
@@ -206,6 +208,57 @@ Status RequestPipeline::decide(Course& course) const {
   return ok();
 }
 
+// ---- how much --------------------------------------------------------------------------------
+
+namespace {
+
+std::string role_of(const RouteParams& params) {
+  for (const char* name : {"role", "name", "role_name"}) {
+    const auto it = params.find(name);
+    if (it != params.end()) return it->second;
+  }
+  return {};
+}
+
+void add_header(const Request& request, std::string name, std::int64_t value) {
+  if (request.answer_headers != nullptr)
+    request.answer_headers->push_back({std::move(name), std::to_string(value)});
+}
+
+}  // namespace
+
+QuotaSubject RequestPipeline::quota_subject(const Course& course) {
+  QuotaSubject subject{.path = course.request.path,
+                       .mount_path = course.mount_path,
+                       .mount_accessor = course.mount_accessor,
+                       .role = role_of(course.params),
+                       .entity_id = {},
+                       .token_id = {},
+                       .remote_address = course.request.remote_address};
+  if (course.caller) {
+    subject.entity_id = course.caller->token.entity_id;
+    subject.token_id = course.caller->token.id;
+  }
+  return subject;
+}
+
+Status RequestPipeline::count_request(Course& course) {
+  const auto verdict = parts_.quotas.count_request(quota_subject(course));
+  if (!verdict) return ok();
+  const QuotaConfig config = parts_.quotas.config();
+  const std::int64_t reset = verdict->reset.count();
+  if (config.response_headers) {
+    add_header(course.request, "X-Ratelimit-Limit", verdict->limit);
+    add_header(course.request, "X-Ratelimit-Remaining", verdict->remaining);
+    add_header(course.request, "X-Ratelimit-Reset", reset);
+  }
+  if (verdict->allowed) return ok();
+  add_header(course.request, "Retry-After", reset);
+  course.unaudited_refusal = !config.audit_refusals;
+  return Error{Errc::kQuotaExceeded,
+               fmt::format("request path \"{}\": rate limit quota exceeded", course.request.path)};
+}
+
 // ---- the record -------------------------------------------------------------------------------
 
 namespace {
@@ -238,6 +291,7 @@ void RequestPipeline::explain_decision(Course& course) {
 Status RequestPipeline::audit_request(Course& course, const Error* error) {
   // Health checks and the like come many times a minute and tell nothing.
   if (course.route != nullptr && course.route->works_sealed) return ok();
+  if (course.unaudited_refusal) return ok();
   if (!parts_.audit.is_on()) {
     course.request_audited = true;
     return ok();
@@ -340,7 +394,12 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
                    "Secret cannot be returned; token had one use left, and a lease ends with its "
                    "token. Ask with a token that has more uses"};
     return parts_.leases.issue({course.mount, course.rest, course.params, course.request,
-                                course.caller->token, course.attribution});
+                                course.caller->token, course.attribution,
+                                [&](const store::Reader& reader, const Lease& lease) {
+                                  QuotaSubject subject = quota_subject(course);
+                                  subject.role = lease.role;
+                                  return parts_.quotas.check_lease(reader, subject);
+                                }});
   }
   ASSIGN_OR_RETURN(auto reply,
                    (*course.engine_handler)({course.request.operation, course.rest, course.params,

@@ -15,6 +15,7 @@
 #include "broker/lifecycle.h"
 #include "broker/mount/mount_table.h"
 #include "broker/policy/policy_store.h"
+#include "broker/quota/quotas.h"
 #include "broker/request.h"
 #include "broker/token/token_service.h"
 
@@ -22,7 +23,7 @@ namespace curfew::broker {
 
 // The only way in. Thread-safe.
 //
-//   seal → route → token → policy → quota, approval → audit the request → serve → audit the
+//   seal → route → token → policy → quota → approval → audit the request → serve → audit the
 //   response
 class RequestPipeline {
  public:
@@ -32,6 +33,7 @@ class RequestPipeline {
     PolicyStore& policies;
     MountTable& mounts;
     LeaseService& leases;
+    Quotas& quotas;
     AuditBroker& audit;
     const Backend& system;
     const Backend& token_backend;
@@ -55,6 +57,8 @@ class RequestPipeline {
   Status believe(Course& course);
   Status decide_operation(Course& course) const;
   Status decide(Course& course) const;
+  static QuotaSubject quota_subject(const Course& course);
+  Status count_request(Course& course);
   static void explain_decision(Course& course);
   Status audit_request(Course& course, const Error* error);
   Result<Response> serve(Course& course);

@@ -63,7 +63,17 @@ constexpr std::array kVersion2 = std::to_array<std::string_view>({
     "CREATE INDEX leases_unlabelled ON leases (id) WHERE state < 4 AND agent IS NULL",
 });
 
-constexpr std::array<std::span<const std::string_view>, 2> kMigrations{kVersion1, kVersion2};
+// Quotas count live leases by role and by entity, inside the transaction that makes one. A retry
+// finds the lease of its first attempt by a keyed hash of what the request was.
+constexpr std::array kVersion3 = std::to_array<std::string_view>({
+    "CREATE INDEX leases_by_role ON leases (mount, role, id) WHERE state < 4",
+    "CREATE INDEX leases_by_entity ON leases (entity, id) WHERE state < 4 AND entity <> ''",
+    "ALTER TABLE leases ADD COLUMN request_key TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX leases_by_request ON leases (request_key) WHERE state < 4 AND request_key <> ''",
+});
+
+constexpr std::array<std::span<const std::string_view>, 3> kMigrations{kVersion1, kVersion2,
+                                                                       kVersion3};
 
 }  // namespace
 

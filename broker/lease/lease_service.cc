@@ -79,7 +79,8 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
                                       "(expires_at IS NULL OR expires_at > $2)",
                                       {call.token.id, to_unix_millis(clock_.wall())}));
     if (!token) return Error{Errc::kUnauthenticated, "permission denied"};
-    return mounts_.check_open(reader, mount);
+    RETURN_IF_ERROR(mounts_.check_open(reader, mount));
+    return call.admit ? call.admit(reader, lease) : ok();
   });
 }
 

@@ -25,6 +25,8 @@ struct IssueCall {
   const Request& request;
   const Token& token;
   engines::Attribution attribution;
+  // Asked inside the transaction that writes the lease down whether it may be born; empty: it may.
+  std::function<Status(const store::Reader&, const Lease&)> admit = {};
 };
 
 // Makes, renews and ends leases. Thread-safe.

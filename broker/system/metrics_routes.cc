@@ -33,6 +33,10 @@ Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) 
                        "Kinds of periodic work of the engines that fail now, such as rotations.",
                        static_cast<double>(parts.caretaker.failing())});
   }
+  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
+                     static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
+  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
+                     static_cast<double>(parts.quotas.refused_leases()), "type=\"lease-count\""});
   if (parts.edge_metrics) {
     auto edge = parts.edge_metrics();
     std::move(edge.begin(), edge.end(), std::back_inserter(metrics));

@@ -136,7 +136,10 @@ class MountRoutes {
   Result<Response> move(const BackendCall& call) const {
     ASSIGN_OR_RETURN(const std::string from, required_text(call.request.data, "from"));
     ASSIGN_OR_RETURN(const std::string to, required_text(call.request.data, "to"));
+    ASSIGN_OR_RETURN(const std::string old_path, normalise_mount_path(from));
+    ASSIGN_OR_RETURN(const std::string new_path, normalise_mount_path(to));
     RETURN_IF_ERROR(parts_.mounts.move(from, to));
+    RETURN_IF_ERROR(parts_.quotas.follow_mount(old_path, new_path));
     return Response{};
   }
 

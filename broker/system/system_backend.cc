@@ -15,6 +15,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_password_policy_routes(parts, routes);
   add_capability_routes(parts, routes);
   add_lease_routes(parts, routes);
+  add_quota_routes(parts, routes);
   add_audit_routes(parts, routes);
   return BackendRoutes(std::move(routes));
 }

@@ -18,6 +18,7 @@
 #include "broker/mount/token_mount.h"
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
+#include "broker/quota/quotas.h"
 #include "broker/token/token_service.h"
 #include "store/keyring.h"
 #include "store/sql.h"
@@ -36,6 +37,7 @@ struct SystemParts {
   TokenMount& token_mount;
   LeaseStore& leases;
   LeaseService& lease_service;
+  Quotas& quotas;
   AuditBroker& audit;
   const Caretaker& caretaker;
   const Clock& clock;
@@ -59,6 +61,7 @@ void add_policy_routes(const SystemParts& parts, RouteList& routes);
 void add_password_policy_routes(const SystemParts& parts, RouteList& routes);
 void add_capability_routes(const SystemParts& parts, RouteList& routes);
 void add_lease_routes(const SystemParts& parts, RouteList& routes);
+void add_quota_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
 
 // Appends one route.
