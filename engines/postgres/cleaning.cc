@@ -2,103 +2,31 @@
 
 #include <fmt/format.h>
 
+#include "engines/postgres/quarantine_role.h"
 #include "engines/postgres/sql_text.h"
 
 namespace curfew::engines::postgres {
 namespace {
 
 constexpr std::size_t kListedMax = 100;
+constexpr int kNamedMax = 10;  // in one warning
 constexpr const char* kDependentObjectsStillExist = "2BP01";
 
-// What the role owns that holds data or is needed by data: what it is, and the statement that
-// gives it away. Schemas first: a new owner of a table must be allowed to create in its schema.
-// Temporary objects went with their sessions; what belongs to a table goes with the table.
-std::string holders_sql(std::uint32_t oid) {
-  return fmt::format(
-      R"sql(SELECT kind || ' ' || name, 'ALTER ' || upper(kind) || ' ' || name || ' OWNER TO {1}',
-  kind IN ('table', 'foreign table', 'materialized view', 'sequence', 'large object', 'database'),
-  relation FROM (
-  SELECT 1 AS turn, 'schema' AS kind, format('%I', n.nspname) AS name, 0::oid AS relation
-    FROM pg_catalog.pg_namespace n
-    WHERE n.nspowner = {0} AND n.nspname !~ '^pg_(toast_)?temp_'
-  UNION ALL
-  SELECT 2, 'type', format('%I.%I', n.nspname, t.typname), 0
-    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-    LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-    WHERE t.typowner = {0} AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
-      AND n.nspname !~ '^pg_(toast_)?temp_'
-  UNION ALL
-  SELECT 3, CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'm' THEN 'materialized view'
-      WHEN 'f' THEN 'foreign table' ELSE 'table' END, format('%I.%I', n.nspname, c.relname), c.oid
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relowner = {0} AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'm', 'f', 'S')
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-        WHERE c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-          AND d.objid = c.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-          AND d.deptype IN ('a', 'i'))
-  UNION ALL
-  SELECT 4, 'large object', l.oid::text, 0 FROM pg_catalog.pg_largeobject_metadata l
-    WHERE l.lomowner = {0}
-  UNION ALL
-  SELECT 5, 'database', format('%I', d.datname), 0 FROM pg_catalog.pg_database d
-    WHERE d.datdba = {0}) AS held ORDER BY turn, name)sql",
-      oid, kQuarantineRole);
+void list(std::vector<std::string>& names, std::string name) {
+  if (names.size() < kListedMax) {
+    names.push_back(std::move(name));
+  } else if (names.size() == kListedMax) {
+    names.emplace_back("…");
+  }
 }
 
-// Code that runs when others use the tables which the role made or may change: its triggers, rules
-// and policies. Each row is what it is and the statement that drops it.
-std::string callers_sql(std::uint32_t oid) {
-  return fmt::format(
-      R"sql(SELECT what || ' on ' || place,
-  format('DROP %s %I ON %s', split_part(what, ' ', 1), name, place) FROM (
-  SELECT 'trigger ' || t.tgname AS what, t.tgname AS name, t.tgrelid::regclass::text AS place
-    FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND (c.relowner = {0} OR p.proowner = {0})
-  UNION ALL
-  SELECT 'rule ' || r.rulename, r.rulename, r.ev_class::regclass::text
-    FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
-    WHERE c.relowner = {0} AND c.relkind IN ('r', 'p', 'f') AND r.rulename <> '_RETURN'
-  UNION ALL
-  SELECT 'policy ' || y.polname, y.polname, y.polrelid::regclass::text
-    FROM pg_catalog.pg_policy y JOIN pg_catalog.pg_class c ON c.oid = y.polrelid
-    WHERE c.relowner = {0}) AS called ORDER BY 1)sql",
-      oid);
-}
-
-// Everything else that the role owns here, by its description.
-std::string owned_sql(std::uint32_t oid) {
-  return fmt::format(
-      R"sql(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
-FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
-WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {}
-  AND d.deptype = 'o' AND b.datname = pg_catalog.current_database() ORDER BY 1 LIMIT {})sql",
-      oid, kListedMax + 1);
-}
-
-// Statements that take functions and views of the role out of everybody's reach.
-std::string unreachable_sql(std::uint32_t oid) {
-  return fmt::format(
-      R"sql(SELECT format('REVOKE ALL ON ROUTINE %s FROM %s CASCADE', p.oid::regprocedure, w.who)
-FROM pg_catalog.pg_proc p CROSS JOIN LATERAL (
-  SELECT 'PUBLIC' AS who UNION SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC'
-    ELSE a.grantee::regrole::text END
-  FROM pg_catalog.aclexplode(p.proacl) a WHERE a.grantee <> p.proowner) w
-WHERE p.proowner = {0}
-UNION ALL
-SELECT format('ALTER ROUTINE %s SECURITY INVOKER', p.oid::regprocedure)
-FROM pg_catalog.pg_proc p WHERE p.proowner = {0} AND p.prosecdef
-UNION ALL
-SELECT format('REVOKE ALL ON TABLE %s FROM %s CASCADE', c.oid::regclass,
-  CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
-FROM pg_catalog.pg_class c CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
-WHERE c.relowner = {0} AND c.relkind IN ('v', 'm') AND a.grantee <> c.relowner)sql",
-      oid);
+std::uint32_t to_oid(const std::optional<std::string>& text) {
+  return static_cast<std::uint32_t>(std::strtoul(text.value_or("0").c_str(), nullptr, 10));
 }
 
 Error explained(Error error, const FoundRole& role, const Connection& connection) {
-  error.message =
-      fmt::format("cleaning up behind database role \"{}\": {}", role.name, error.message);
+  error.message = fmt::format("cleaning up behind database role \"{}\" in database \"{}\": {}",
+                              role.name, connection.database(), error.message);
   if (!connection.is_superuser() && connection.sqlstate() == "42501")
     error.message += fmt::format(
         "; the broker's login {} may not do this: let it own the schema, GRANT CREATE ON SCHEMA … "
@@ -109,8 +37,12 @@ Error explained(Error error, const FoundRole& role, const Connection& connection
 
 class Cleaning {
  public:
-  Cleaning(LeaseTransaction& transaction, const FoundRole& role)
-      : transaction_(transaction), role_(role), name_(quote_identifier(role.name)) {}
+  Cleaning(Transaction& transaction, const FoundRole& role, Scope scope)
+      : transaction_(transaction),
+        role_(role),
+        scope_(scope),
+        name_(quote_identifier(role.name)),
+        quarantine_(transaction) {}
 
   Result<Cleaned> run() {
     auto done = steps();
@@ -124,18 +56,17 @@ class Cleaning {
     Connection& connection = transaction_.connection();
     if (!connection.is_superuser())
       RETURN_IF_ERROR(transaction_.run(
-          fmt::format("GRANT {} TO {}", name_, quote_identifier(connection.login()))));
-    RETURN_IF_ERROR(drop_callers());
+          grant_membership(role_.name, connection.login(), connection.server_version())));
+    RETURN_IF_ERROR(drop_code());
     RETURN_IF_ERROR(keep_data());
     RETURN_IF_ERROR(drop_owned());
-    if (joined_quarantine_)
-      RETURN_IF_ERROR(transaction_.run(
-          fmt::format("REVOKE {} FROM {}", kQuarantineRole, quote_identifier(connection.login()))));
-    return ok();
+    return quarantine_.leave();
   }
 
-  Status drop_callers() {
-    ASSIGN_OR_RETURN(const Rows rows, transaction_.run(callers_sql(role_.oid)));
+  // What stays would run as whoever uses the table, so the access would not be over.
+  Status drop_code() {
+    ASSIGN_OR_RETURN(const Rows rows, transaction_.run(code_sql(role_.oid)));
+    std::string stuck;
     for (const Row& row : rows) {
       auto dropped = transaction_.attempt(*row[1]);
       if (dropped) {
@@ -143,112 +74,133 @@ class Cleaning {
       } else if (!transaction_.connection().in_transaction()) {
         return std::move(dropped).error();
       } else {
-        cleaned_.warnings.push_back(
-            fmt::format("{} could not be dropped: {}", *row[0], dropped.error().message));
+        stuck +=
+            fmt::format("{}{} ({})", stuck.empty() ? "" : ", ", *row[0], dropped.error().message);
       }
     }
-    return ok();
+    if (stuck.empty()) return ok();
+    return Error{Errc::kRefused,
+                 fmt::format("code of the role is left that runs without its login: {}; let the "
+                             "owner of the table, or a superuser, drop it",
+                             stuck)};
   }
 
   Status keep_data() {
-    ASSIGN_OR_RETURN(const Rows rows, transaction_.run(holders_sql(role_.oid)));
+    ASSIGN_OR_RETURN(const Rows rows, transaction_.run(holders_sql(role_.oid, scope_)));
     bool has_data = false;
-    for (const Row& row : rows) has_data = has_data || row[2] == "t";
+    for (const Row& row : rows) has_data = has_data || row[3] == "t";
     if (!has_data) return ok();
-    RETURN_IF_ERROR(prepare_quarantine());
+    ASSIGN_OR_RETURN(const Rows closing, transaction_.run(close_holders_sql(role_.oid, scope_)));
+    RETURN_IF_ERROR(run_all(closing));
+    RETURN_IF_ERROR(quarantine_.enter());
+    std::string statements;
     for (const Row& row : rows) {
-      RETURN_IF_ERROR(transaction_.run(*row[1]));
-      list(cleaned_.quarantined, *row[0]);
+      statements += *row[2] + ";\n";
+      keep(row[4], row[5], *row[0], *row[1]);
     }
-    return ok();
-  }
-
-  Status prepare_quarantine() {
-    if (quarantine_ready_) return ok();
-    const std::string look = fmt::format(
-        "SELECT r.rolcanlogin OR r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = '{}'",
-        kQuarantineRole);
-    ASSIGN_OR_RETURN(Rows rows, transaction_.run(look));
-    if (rows.empty()) {
-      // Another broker may make it at the same moment; then the second look finds it.
-      auto made = transaction_.attempt(fmt::format("CREATE ROLE {} NOLOGIN", kQuarantineRole));
-      if (!made && !transaction_.connection().in_transaction()) return std::move(made).error();
-      ASSIGN_OR_RETURN(rows, transaction_.run(look));
-      if (rows.empty()) return made ? ok() : Status(std::move(made).error());
-    }
-    if (rows.front().front() == "t")
-      return Error{Errc::kRefused,
-                   fmt::format("role {0} can log in or is a superuser, so nothing is safe with it; "
-                               "ALTER ROLE {0} NOLOGIN NOSUPERUSER",
-                               kQuarantineRole)};
-    Connection& connection = transaction_.connection();
-    if (!connection.is_superuser()) {
-      RETURN_IF_ERROR(transaction_.run(
-          fmt::format("GRANT {} TO {}", kQuarantineRole, quote_identifier(connection.login()))));
-      joined_quarantine_ = true;
-    }
-    quarantine_ready_ = true;
+    RETURN_IF_ERROR(transaction_.run(statements));
     return ok();
   }
 
   Status drop_owned() {
-    ASSIGN_OR_RETURN(const Rows owned, transaction_.run(owned_sql(role_.oid)));
-    auto dropped = transaction_.attempt("DROP OWNED BY " + name_);
-    if (dropped) {
-      for (const Row& row : owned) list(cleaned_.dropped, row[0].value_or("?"));
-      return ok();
+    ASSIGN_OR_RETURN(Rows owned, transaction_.run(others_sql(role_.oid)));
+    bool takes_data_along = false;
+    for (const Row& row : owned) takes_data_along = takes_data_along || row[2] == "t";
+    if (!takes_data_along) {
+      auto dropped = transaction_.attempt("DROP OWNED BY " + name_);
+      if (dropped) {
+        for (const Row& row : owned) list(cleaned_.dropped, row[0].value_or("?"));
+        return ok();
+      }
+      if (transaction_.attempt_sqlstate() != kDependentObjectsStillExist)
+        return std::move(dropped).error();
     }
-    if (transaction_.attempt_sqlstate() != kDependentObjectsStillExist)
-      return std::move(dropped).error();
+    RETURN_IF_ERROR(drop_what_nobody_needs(owned));
     return keep_what_others_need(owned);
   }
 
-  // Objects of other people hang on something that the role owns: nothing of it is dropped, and
-  // nobody can use it.
-  Status keep_what_others_need(const Rows& owned) {
-    ASSIGN_OR_RETURN(const Rows statements, transaction_.run(unreachable_sql(role_.oid)));
-    for (const Row& row : statements) RETURN_IF_ERROR(transaction_.run(*row[0]));
-    RETURN_IF_ERROR(prepare_quarantine());
-    RETURN_IF_ERROR(
-        transaction_.run(fmt::format("REASSIGN OWNED BY {} TO {}", name_, kQuarantineRole)));
-    RETURN_IF_ERROR(transaction_.run("DROP OWNED BY " + name_));
-    for (const Row& row : owned) list(cleaned_.quarantined, row[0].value_or("?"));
-    cleaned_.warnings.push_back(
-        fmt::format("objects that the role made are used by objects of others; they were kept, "
-                    "belong to {} now and can be called by nobody",
-                    kQuarantineRole));
+  // One by one, and again while something went: what is dropped may have needed what was not. Those
+  // that stay are left in `owned`.
+  Status drop_what_nobody_needs(Rows& owned) {
+    for (bool progress = true; progress;) {
+      progress = false;
+      Rows left;
+      for (Row& row : owned) {
+        const bool can_be_tried = !row[1].value_or("").empty() && row[2] != "t";
+        if (can_be_tried && transaction_.attempt(*row[1])) {
+          list(cleaned_.dropped, row[0].value_or("?"));
+          progress = true;
+        } else if (!transaction_.connection().in_transaction()) {
+          return Error{Errc::kInDoubt, "the connection broke"};
+        } else {
+          left.push_back(std::move(row));
+        }
+      }
+      owned = std::move(left);
+    }
     return ok();
   }
 
-  static void list(std::vector<std::string>& names, std::string name) {
-    if (names.size() < kListedMax) {
-      names.push_back(std::move(name));
-    } else if (names.size() == kListedMax) {
-      names.emplace_back("…");
+  // Objects of other people hang on something that the role owns, or it holds data: it stays, and
+  // nobody can use it.
+  Status keep_what_others_need(const Rows& owned) {
+    ASSIGN_OR_RETURN(const Rows closing, transaction_.run(close_others_sql(role_.oid)));
+    RETURN_IF_ERROR(run_all(closing));
+    RETURN_IF_ERROR(quarantine_.enter());
+    RETURN_IF_ERROR(
+        transaction_.run(fmt::format("REASSIGN OWNED BY {} TO {}", name_, kQuarantineRole)));
+    RETURN_IF_ERROR(transaction_.run("DROP OWNED BY " + name_));
+    std::string names;
+    int named = 0;
+    for (const Row& row : owned) {
+      if (row[1].value_or("").empty()) continue;
+      keep(row[3], row[4], row[5].value_or("object"), row[6].value_or("?"));
+      if (++named <= kNamedMax) names += (names.empty() ? "" : ", ") + row[0].value_or("?");
     }
+    if (named > kNamedMax) names += fmt::format(" and {} more", named - kNamedMax);
+    if (named > 0)
+      cleaned_.warnings.push_back(
+          fmt::format("objects that the role made are used by objects of others, or hold data; "
+                      "they were kept, belong to {} now and can be called by nobody but "
+                      "superusers: {}",
+                      kQuarantineRole, names));
+    return ok();
   }
 
-  LeaseTransaction& transaction_;
+  Status run_all(const Rows& statements) {
+    std::string all;
+    for (const Row& row : statements) all += *row[0] + ";\n";
+    if (!all.empty()) RETURN_IF_ERROR(transaction_.run(all));
+    return ok();
+  }
+
+  void keep(const std::optional<std::string>& catalog, const std::optional<std::string>& oid,
+            std::string kind, std::string name) {
+    cleaned_.kept.push_back({to_oid(catalog), to_oid(oid), std::move(kind), std::move(name)});
+  }
+
+  Transaction& transaction_;
   const FoundRole& role_;
+  const Scope scope_;
   const std::string name_;
+  QuarantineRole quarantine_;
   Cleaned cleaned_;
-  bool quarantine_ready_ = false;
-  bool joined_quarantine_ = false;
 };
 
 }  // namespace
 
 Json Cleaned::note() const {
   Json out = Json::object();
+  std::vector<std::string> quarantined;
+  for (const KeptObject& object : kept) list(quarantined, object.kind + " " + object.name);
   if (!quarantined.empty()) out["quarantined"] = quarantined;
   if (!dropped.empty()) out["dropped"] = dropped;
   if (!warnings.empty()) out["warnings"] = warnings;
   return out;
 }
 
-Result<Cleaned> clean_database(LeaseTransaction& transaction, const FoundRole& role) {
-  if (role.dependencies_here == 0) return Cleaned{};
-  return Cleaning(transaction, role).run();
+Result<Cleaned> clean_database(Transaction& transaction, const FoundRole& role, Scope scope) {
+  return Cleaning(transaction, role, scope).run();
 }
 
 }  // namespace curfew::engines::postgres

@@ -1,31 +1,41 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
-#include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/lease_role.h"
+#include "engines/postgres/owned_objects.h"
+#include "engines/postgres/transaction.h"
 
 namespace curfew::engines::postgres {
 
-// Who objects with data are given to: a role that cannot log in and that nobody is a member of.
-inline constexpr const char* kQuarantineRole = "curfew_quarantine";
+// An object that belongs to the quarantine role now.
+struct KeptObject {
+  std::uint32_t catalog = 0;  // the oid of the catalog that it is in, and its own
+  std::uint32_t oid = 0;
+  std::string kind;  // "table", "function", as in ALTER and DROP
+  std::string name;  // whole and quoted: "public.orders"
+};
 
 // What the cleaning did that somebody may want to know.
 struct Cleaned {
-  std::vector<std::string> quarantined;  // "table public.orders": kept, with a new owner
-  std::vector<std::string> dropped;      // the first hundred
+  std::vector<KeptObject> kept;
+  std::vector<std::string> dropped;  // the first hundred
   std::vector<std::string> warnings;
 
+  // For the receipt: {"quarantined": ["table public.orders"], "dropped": […], "warnings": […]}.
   Json note() const;
 };
 
-// Takes away everything that `role` owns or is granted in the connection's database and on shared
-// objects, inside the open transaction. Privileges, functions, views, triggers, rules and policies
-// go; tables and whatever else holds data, and the types and schemas these need, are given to the
-// quarantine role. What other people's objects depend on is kept, taken out of reach, and warned
-// about. Does nothing where the role has nothing.
-// kRefused: the broker's login lacks a right; the message names what to grant.
-Result<Cleaned> clean_database(LeaseTransaction& transaction, const FoundRole& role);
+// Takes away everything that `role` owns or is granted in the connection's database and, where the
+// scope says so, on shared objects, inside the open transaction. Privileges, functions, views,
+// triggers, rules and policies go; tables and whatever else holds data, and the types and schemas
+// these need, are given to the quarantine role, and what others were granted on them is taken away.
+// What other people's objects depend on is kept, taken out of reach, and warned about.
+// kRefused: the broker's login lacks a right; the message names what to do.
+Result<Cleaned> clean_database(Transaction& transaction, const FoundRole& role, Scope scope);
 
 }  // namespace curfew::engines::postgres

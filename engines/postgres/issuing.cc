@@ -96,6 +96,7 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   }
   lease.revocation_statements = role.revocation_statements;
   lease.renew_statements = role.renew_statements;
+  lease.rollback_statements = role.rollback_statements;
   lease.entity = request.attribution.entity_id;
   lease.trace = request.attribution.trace_id;
   const std::string policy =

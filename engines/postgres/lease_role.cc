@@ -31,7 +31,7 @@ std::string text_at(const Json& object, const char* key) {
   return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
-constexpr std::size_t kColumns = 13;
+constexpr std::size_t kColumns = 14;
 
 FoundRole role_of(const Row& row) {
   FoundRole role;
@@ -59,6 +59,39 @@ FoundRole role_of(const Row& row) {
   return role;
 }
 
+// The oid that the sessions are ended of is the lease's own: a role of the same name may be
+// somebody else's. Subscriptions are shared objects that only their own database can remove.
+std::string look_sql(const LeaseHandle& handle, bool end_sessions) {
+  const std::string ended = fmt::format(
+      "(SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) FROM "
+      "pg_catalog.pg_stat_activity a WHERE a.usesysid = {} AND a.pid <> "
+      "pg_catalog.pg_backend_pid())",
+      handle.role_oid);
+  return fmt::format(
+      R"sql(SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
+  r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, u.rolname, w.rolname))
+     FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+     JOIN pg_catalog.pg_roles u ON u.oid = m.member
+     LEFT JOIN pg_catalog.pg_roles w ON w.oid = m.grantor
+     WHERE m.member = r.oid OR (m.roleid = r.oid AND u.rolname <> current_user)),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
+       AND d.dbid IN (0, b.oid)),
+  (SELECT pg_catalog.json_agg(o.datname ORDER BY o.datname) FROM pg_catalog.pg_database o
+     WHERE o.oid <> b.oid AND o.oid IN (
+       SELECT d.dbid FROM pg_catalog.pg_shdepend d
+         WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
+       UNION ALL SELECT s.subdbid FROM pg_catalog.pg_subscription s WHERE s.subowner = r.oid)),
+  {}
+FROM pg_catalog.pg_database b {} JOIN pg_catalog.pg_roles r ON r.oid = {} OR r.rolname = {}
+WHERE b.datname = pg_catalog.current_database();
+)sql",
+      end_sessions ? ended : "0", end_sessions ? "LEFT" : "", handle.role_oid,
+      quote_literal(handle.database_role));
+}
+
 }  // namespace
 
 Handle LeaseHandle::to_handle() const {
@@ -66,6 +99,7 @@ Handle LeaseHandle::to_handle() const {
               {"target", target},
               {"revocation_statements", revocation_statements},
               {"renew_statements", renew_statements}};
+  if (!rollback_statements.empty()) fields["rollback_statements"] = rollback_statements;
   if (!entity.empty()) fields["entity"] = entity;
   if (!trace.empty()) fields["trace"] = trace;
   if (role_oid != 0) fields["role_oid"] = role_oid;
@@ -84,6 +118,8 @@ Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
   if (revocation) out.revocation_statements = std::move(*revocation);
   ASSIGN_OR_RETURN(auto renew, fields.string_list("renew_statements"));
   if (renew) out.renew_statements = std::move(*renew);
+  ASSIGN_OR_RETURN(auto rollback, fields.string_list("rollback_statements"));
+  if (rollback) out.rollback_statements = std::move(*rollback);
   out.entity = text_at(handle.fields, "entity");
   out.trace = text_at(handle.fields, "trace");
   return out;
@@ -122,26 +158,26 @@ std::string expiry_text(WallTime time) {
 }
 
 std::string find_role_sql(const LeaseHandle& handle) {
-  return fmt::format(
-      R"sql(SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
-  r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, u.rolname, w.rolname))
-     FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-     JOIN pg_catalog.pg_roles u ON u.oid = m.member
-     LEFT JOIN pg_catalog.pg_roles w ON w.oid = m.grantor
-     WHERE m.member = r.oid OR (m.roleid = r.oid AND u.rolname <> current_user)),
-  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
-  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d
-     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
-       AND d.dbid IN (0, b.oid)),
-  (SELECT pg_catalog.json_agg(DISTINCT o.datname) FROM pg_catalog.pg_shdepend d
-     JOIN pg_catalog.pg_database o ON o.oid = d.dbid
-     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
-       AND d.dbid <> b.oid)
-FROM pg_catalog.pg_roles r, pg_catalog.pg_database b
-WHERE b.datname = pg_catalog.current_database() AND (r.oid = {} OR r.rolname = {});
-)sql",
-      handle.role_oid, quote_literal(handle.database_role));
+  return look_sql(handle, false);
+}
+
+std::string end_sessions_sql(const LeaseHandle& handle) {
+  return look_sql(handle, true);
+}
+
+std::int64_t sessions_told_to_end(const Rows& rows) {
+  return rows.empty() || rows.front().size() != kColumns ? 0 : to_count(rows.front()[13]);
+}
+
+bool is_role_of_lease(const std::optional<std::string>& oid, const std::optional<std::string>& name,
+                      const std::optional<std::string>& comment, const std::string& lease_id,
+                      const LeaseHandle& handle) {
+  const auto mark = parse_role_mark(comment.value_or(""));
+  const bool same_oid = handle.role_oid != 0 && to_oid(oid) == handle.role_oid;
+  // An oid can come round again after four billion: another lease's mark outweighs it. Not where
+  // the name is the lease's own too: a role that may comment on roles could hide itself so.
+  const bool same_name = name == handle.database_role;
+  return (same_oid && same_name) || (mark ? mark->lease_id == lease_id : same_oid);
 }
 
 Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& lease_id,
@@ -149,13 +185,9 @@ Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& 
   for (const Row& row : rows) {
     if (row.size() != kColumns)
       return Error{Errc::kCorrupt, "the target's catalog does not answer as PostgreSQL's does"};
-    const auto mark = parse_role_mark(row[8].value_or(""));
-    const bool same_oid = handle.role_oid != 0 && to_oid(row[0]) == handle.role_oid;
-    // An oid can come round again after four billion: another lease's mark outweighs it. Not where
-    // the name is the lease's own too: a role that may comment on roles could hide itself so.
-    const bool same_name = row[1] == handle.database_role;
-    const bool ours = (same_oid && same_name) || (mark ? mark->lease_id == lease_id : same_oid);
-    if (ours) return std::optional{role_of(row)};
+    // Where there is no role the row is there for the sessions.
+    if (row[0] && is_role_of_lease(row[0], row[1], row[8], lease_id, handle))
+      return std::optional{role_of(row)};
   }
   return std::optional<FoundRole>{};
 }

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "engines/engine.h"
 #include "engines/postgres/connection.h"
+#include "engines/postgres/membership.h"
 
 // The database role of one lease: what the lease remembers of it, and what the target says.
 namespace curfew::engines::postgres {
@@ -22,6 +23,7 @@ struct LeaseHandle {
   std::uint32_t role_oid = 0;  // 0: not known (the lease never became active)
   std::vector<std::string> revocation_statements = {};
   std::vector<std::string> renew_statements = {};
+  std::vector<std::string> rollback_statements = {};
   std::string entity = {};  // for the mark
   std::string trace = {};
 
@@ -55,13 +57,6 @@ std::string grant_lock();
 // "2027-01-15 08:00:01+0000", rounded up to a whole second.
 std::string expiry_text(WallTime time);
 
-// `member` is in `group`; one of the two is the role that was looked for.
-struct Membership {
-  std::string group;
-  std::string member;
-  std::string grantor;
-};
-
 // A database role as it is now.
 struct FoundRole {
   std::uint32_t oid = 0;
@@ -71,16 +66,28 @@ struct FoundRole {
   std::vector<Membership> memberships;  // both ways, but for the broker's login in it
   std::int64_t sessions = 0;
   std::int64_t dependencies_here = 0;            // in this database and on shared objects
-  std::vector<std::string> databases_elsewhere;  // with dependencies in them
+  std::vector<std::string> databases_elsewhere;  // where it owns or is granted something
+
+  bool has_dependencies() const { return dependencies_here > 0 || !databases_elsewhere.empty(); }
 };
 
-// SQL that find_role() reads: one row for each role that could be the lease's.
+// SQL, one statement, that find_role() reads: a row for each role that could be the lease's.
 std::string find_role_sql(const LeaseHandle& handle);
+
+// The same, and the sessions of the role with the lease's oid are told to end; at least one row,
+// also where there is no such role any more. sessions_told_to_end() reads how many there were.
+std::string end_sessions_sql(const LeaseHandle& handle);
+std::int64_t sessions_told_to_end(const Rows& rows);
 
 // The lease's own role among the rows: it bears the lease's mark, or has the very oid that the
 // lease remembers. A role that only has the same name is somebody else's and is never touched.
-// nullopt: absent. kCorrupt: the rows are not what find_role_sql() asks for.
+// nullopt: absent. kCorrupt: the rows are not what the SQL above asks for.
 Result<std::optional<FoundRole>> find_role(const Rows& rows, const std::string& lease_id,
                                            const LeaseHandle& handle);
+
+// The rule of find_role() for one role: its oid, name and comment as they were selected.
+bool is_role_of_lease(const std::optional<std::string>& oid, const std::optional<std::string>& name,
+                      const std::optional<std::string>& comment, const std::string& lease_id,
+                      const LeaseHandle& handle);
 
 }  // namespace curfew::engines::postgres

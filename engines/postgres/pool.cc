@@ -56,15 +56,37 @@ Result<PooledConnection> Pool::acquire(Use use, SteadyTime deadline, std::uint64
   auto connection = take_idle(not_this, closing);
   lock.unlock();
   closing.clear();
-  if (connection == nullptr) {
-    auto opened = Connection::open(settings_, clock_, deadline);
-    if (!opened) {
-      give_back(nullptr, use, generation);
-      return std::move(opened).error();
-    }
-    connection = std::move(opened).value();
-  }
+  if (connection == nullptr) return open_for(use, generation, settings_, deadline);
   return PooledConnection(shared_from_this(), std::move(connection), use, generation);
+}
+
+Result<PooledConnection> Pool::acquire_elsewhere(Use use, const std::string& database,
+                                                 SteadyTime deadline) {
+  std::vector<std::unique_ptr<Connection>> closing;
+  std::unique_lock lock(mutex_);
+  RETURN_IF_ERROR(wait_for_turn(lock, use, deadline));
+  if (on_loan_[0] + on_loan_[1] == 0) last_return_ = clock_.steady();
+  ++on_loan_[static_cast<int>(use)];
+  const std::uint64_t generation = generation_;
+  make_room(closing);
+  lock.unlock();
+  closing.clear();
+  TargetSettings settings = settings_;
+  settings.parameters["dbname"] = database;
+  auto opened = open_for(use, generation, settings, deadline);
+  if (opened) (*opened)->taint();  // nobody else wants this database
+  return opened;
+}
+
+// The loan is counted already.
+Result<PooledConnection> Pool::open_for(Use use, std::uint64_t generation,
+                                        const TargetSettings& settings, SteadyTime deadline) {
+  auto opened = Connection::open(settings, clock_, deadline);
+  if (!opened) {
+    give_back(nullptr, use, generation);
+    return std::move(opened).error();
+  }
+  return PooledConnection(shared_from_this(), std::move(opened).value(), use, generation);
 }
 
 bool Pool::is_stale(const Connection& connection, SteadyTime idle_since) const {
@@ -88,14 +110,17 @@ std::unique_ptr<Connection> Pool::take_idle(std::uint64_t not_this,
     if (found->still_alive() && !is_stale(*found, clock_.steady())) break;
     closing.push_back(std::move(found));
   }
-  // A new one is about to be opened: not above the bound.
+  if (found == nullptr) make_room(closing);
+  return found;
+}
+
+// A new one is about to be opened and is counted as on loan: not above the bound.
+void Pool::make_room(std::vector<std::unique_ptr<Connection>>& closing) {
   const int out = on_loan_[0] + on_loan_[1];
-  while (found == nullptr && !idle_.empty() &&
-         out + static_cast<int>(idle_.size()) > settings_.connections_max) {
+  while (!idle_.empty() && out + static_cast<int>(idle_.size()) > settings_.connections_max) {
     closing.push_back(std::move(idle_.front().connection));
     idle_.pop_front();
   }
-  return found;
 }
 
 void Pool::give_back(std::unique_ptr<Connection> connection, Use use, std::uint64_t generation) {

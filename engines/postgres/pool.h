@@ -64,6 +64,11 @@ class Pool : public std::enable_shared_from_this<Pool> {
   // came free until `deadline`; kUnavailable: none could be opened.
   Result<PooledConnection> acquire(Use use, SteadyTime deadline, std::uint64_t not_this = 0);
 
+  // A new connection to another database of the same server, with the same login. It counts against
+  // the same bound, and is closed when it is given back. Errors as of acquire().
+  Result<PooledConnection> acquire_elsewhere(Use use, const std::string& database,
+                                             SteadyTime deadline);
+
   // Closes what is idle now, and what is on loan when it comes back.
   void reset();
 
@@ -84,6 +89,9 @@ class Pool : public std::enable_shared_from_this<Pool> {
   Status wait_for_turn(std::unique_lock<std::mutex>& lock, Use use, SteadyTime deadline);
   std::unique_ptr<Connection> take_idle(std::uint64_t not_this,
                                         std::vector<std::unique_ptr<Connection>>& closing);
+  void make_room(std::vector<std::unique_ptr<Connection>>& closing);
+  Result<PooledConnection> open_for(Use use, std::uint64_t generation,
+                                    const TargetSettings& settings, SteadyTime deadline);
   bool is_stale(const Connection& connection, SteadyTime idle_since) const;
   void give_back(std::unique_ptr<Connection> connection, Use use, std::uint64_t generation);
   Error overloaded(std::string_view why) const;

@@ -32,32 +32,49 @@ Error refused(const FoundRole& role, std::string_view step, Error error,
   return error;
 }
 
-std::string revoke_membership(const Membership& membership, int server_version) {
-  std::string sql = fmt::format("REVOKE {} FROM {}", quote_identifier(membership.group),
-                                quote_identifier(membership.member));
-  // Since version 16 each grantor's grant stands for itself.
-  if (server_version >= 160000 && !membership.grantor.empty())
-    sql += " GRANTED BY " + quote_identifier(membership.grantor);
-  return sql;
-}
-
-std::string terminate_sql(std::uint32_t oid) {
-  return fmt::format(
-      "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE "
-      "pg_catalog.pg_terminate_backend(a.pid)) FROM pg_catalog.pg_stat_activity a WHERE "
-      "a.usesysid = {} AND a.pid <> pg_catalog.pg_backend_pid();\n",
-      oid);
-}
-
 std::int64_t number(const Rows& rows, std::size_t column) {
   if (rows.empty() || rows.front().size() <= column) return 0;
   return std::strtoll(rows.front()[column].value_or("0").c_str(), nullptr, 10);
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "\"" : ", \"") + name + "\"";
-  return out;
+std::string lock_out_sql(const FoundRole& role) {
+  std::string sql = fmt::format(
+      "ALTER ROLE {} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL "
+      "'1970-01-01 00:00:00+0000'",
+      quote_identifier(role.name));
+  for (const std::string& attribute : role.attributes) sql += " NO" + attribute;
+  return sql;
+}
+
+// Fails where another session has come or the name has gone to another role: the words are no
+// number.
+std::string drop_unless_changed_sql(const FoundRole& role) {
+  return fmt::format(
+      "SELECT (CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles WHERE oid = {0} AND rolname = {1})"
+      " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE usesysid = {0}) THEN '0' "
+      "ELSE 'the role was used or changed meanwhile' END)::pg_catalog.int4;\nDROP ROLE {2}",
+      role.oid, quote_literal(role.name), quote_identifier(role.name));
+}
+
+// One row for each role with the lease's oid or name, else one: oid, name, comment, sessions told
+// to end, dependencies in all databases, memberships, default privileges in this database.
+std::string verify_sql(const LeaseHandle& handle) {
+  return fmt::format(
+      R"sql(SELECT r.oid, r.rolname, pg_catalog.shobj_description(r.oid, 'pg_authid'),
+  (SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid))
+     FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = {0}),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {0}),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m
+     WHERE m.member = {0} OR m.roleid = {0}),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_default_acl f WHERE f.defaclrole = {0} OR EXISTS (
+     SELECT FROM pg_catalog.aclexplode(f.defaclacl) x WHERE x.grantee = {0} OR x.grantor = {0}))
+FROM pg_catalog.pg_database b LEFT JOIN pg_catalog.pg_roles r ON r.oid = {0} OR r.rolname = {1}
+WHERE b.datname = pg_catalog.current_database();
+)sql",
+      // An oid of 0 would be PUBLIC.
+      handle.role_oid == 0 ? "NULL" : std::to_string(handle.role_oid),
+      quote_literal(handle.database_role));
 }
 
 }  // namespace
@@ -68,6 +85,7 @@ Revocation::Revocation(std::shared_ptr<Pool> pool, const std::string& lease_id,
     : pool_(std::move(pool)),
       lease_id_(lease_id),
       handle_(handle),
+      was_active_(handle.role_oid != 0),
       phases_(phases),
       clock_(clock),
       log_(log),
@@ -81,15 +99,32 @@ Result<Receipt> Revocation::run() {
   return verify();
 }
 
-void Revocation::warn(const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) warnings_.push_back(warning);
-}
-
 Status Revocation::done(Phase phase, Json note) {
   log_.debug("revocation phase done",
              {{"phase", phase_name(phase)}, {"role", handle_.database_role}});
   return phases_.is_done(phase) ? ok() : phases_.done(phase, std::move(note));
 }
+
+void Revocation::remember(const std::optional<FoundRole>& role) {
+  if (!role) return;
+  handle_.role_oid = role->oid;
+  handle_.database_role = role->name;
+}
+
+// `rows` are of end_sessions_sql().
+Status Revocation::remember(const Rows& rows) {
+  look_.emplace();
+  look_->sessions_told_to_end = sessions_told_to_end(rows);
+  ASSIGN_OR_RETURN(look_->role, find_role(rows, lease_id_, handle_));
+  remember(look_->role);
+  return ok();
+}
+
+std::string Revocation::end_sessions() const {
+  return lease_lock(lease_id_) + end_sessions_sql(handle_) + "COMMIT";
+}
+
+// ---- lock out ---------------------------------------------------------------------------------
 
 Status Revocation::lock_out() {
   ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
@@ -98,11 +133,8 @@ Status Revocation::lock_out() {
     LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
     ASSIGN_OR_RETURN(const auto role, transaction.begin());
     absent_ = !role;
-    if (role) {
-      handle_.role_oid = role->oid;
-      handle_.database_role = role->name;
-      again_ = role->can_login || phases_.is_done(Phase::kDrop);
-    }
+    remember(role);
+    if (role) again_ = role->can_login || phases_.is_done(Phase::kDrop);
     if (absent_ || may_skip(Phase::kLockOut)) {
       RETURN_IF_ERROR(transaction.commit());
     } else {
@@ -112,55 +144,64 @@ Status Revocation::lock_out() {
   return done(Phase::kLockOut, std::move(note));
 }
 
+// The lock-out is committed, and in the same round trip, in a transaction of their own, the
+// sessions are told to end: what this look finds is all that the next phases need to know.
 Result<Json> Revocation::lock_out_role(LeaseTransaction& transaction, const FoundRole& role) {
   Connection& connection = transaction.connection();
-  std::string alter = fmt::format(
-      "ALTER ROLE {} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL "
-      "'1970-01-01 00:00:00+0000'",
-      quote_identifier(role.name));
-  for (const std::string& attribute : role.attributes) alter += " NO" + attribute;
   std::string memberships;
   for (const Membership& membership : role.memberships)
     memberships += ";\n" + revoke_membership(membership, connection.server_version());
-  Json note{
+  auto rows = transaction.run(lock_out_sql(role) + memberships + ";\nCOMMIT;\n" +
+                              connection.begin(deadline_) + end_sessions());
+  if (!rows) {
+    connection.roll_back();
+    if (!connection.is_idle())
+      return refused(role, "locking out", std::move(rows).error(), connection);
+    return lock_out_step_by_step(transaction, role);
+  }
+  RETURN_IF_ERROR(remember(*rows));
+  return Json{
       {"role", role.name}, {"role_oid", role.oid}, {"locked_at", format_rfc3339(clock_.wall())}};
-  auto locked = transaction.commit(alter + memberships);
-  if (locked) return note;
-  connection.roll_back();
-  if (role.memberships.empty() || !connection.is_idle())
-    return refused(role, "locking out", std::move(locked).error(), connection);
+}
 
-  // A membership that may not be revoked must not keep the door open.
+// A membership that may not be revoked must not keep the door open, nor sessions that may not be
+// ended.
+Result<Json> Revocation::lock_out_step_by_step(LeaseTransaction& transaction,
+                                               const FoundRole& role) {
+  Connection& connection = transaction.connection();
   ASSIGN_OR_RETURN(const auto still_there, transaction.begin());
   if (!still_there) return Json{{"role", "absent"}};
-  locked = transaction.commit(alter);
+  auto locked = transaction.commit(lock_out_sql(role));
   if (!locked) return refused(role, "locking out", std::move(locked).error(), connection);
-  std::vector<std::string> kept;
+  Json note{
+      {"role", role.name}, {"role_oid", role.oid}, {"locked_at", format_rfc3339(clock_.wall())}};
   for (const Membership& membership : role.memberships) {
     auto revoked =
         connection.run(revoke_membership(membership, connection.server_version()), deadline_);
-    if (!revoked)
-      kept.push_back(fmt::format("membership of \"{}\" in \"{}\" ends only with the role: {}",
-                                 membership.member, membership.group, revoked.error().message));
+    if (revoked) continue;
+    const std::string kept =
+        fmt::format("membership of \"{}\" in \"{}\" ends only with the role: {}", membership.member,
+                    membership.group, revoked.error().message);
+    warn(kept);
+    note["warnings"].push_back(kept);
   }
-  warn(kept);
-  note["warnings"] = kept;
   return note;
 }
 
-Result<std::int64_t> Revocation::terminate_until_none(Connection& connection) {
-  std::int64_t ended = 0;
+// ---- terminate --------------------------------------------------------------------------------
+
+// How many there were. `ended`: so many were told to end before.
+Result<std::int64_t> Revocation::terminate_until_none(Connection& connection, std::int64_t ended) {
   Millis waited{0};
   Millis pause = kFirstPause;
   while (true) {
-    auto rows = connection.run(connection.begin(deadline_) + lease_lock(lease_id_) +
-                                   terminate_sql(handle_.role_oid) + "COMMIT",
-                               deadline_);
+    auto rows = connection.run(connection.begin(deadline_) + end_sessions(), deadline_);
     if (!rows) {
       connection.roll_back();
       return std::move(rows).error();
     }
-    const std::int64_t left = number(*rows, 0);
+    RETURN_IF_ERROR(remember(*rows));
+    const std::int64_t left = look_->sessions_told_to_end;
     ended = std::max(ended, left);
     if (left == 0) return ended;
     if (waited >= kTerminateTime)
@@ -179,17 +220,17 @@ Result<std::int64_t> Revocation::terminate_until_none(Connection& connection) {
 
 Status Revocation::terminate() {
   if (may_skip(Phase::kTerminate)) return ok();
-  std::int64_t ended = 0;
-  if (handle_.role_oid != 0) {
+  std::int64_t ended = look_ ? look_->sessions_told_to_end : 0;
+  const bool none = look_ ? ended == 0 : handle_.role_oid == 0;
+  if (!none) {
     ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
-    auto result = terminate_until_none(*connection);
+    auto result = terminate_until_none(*connection, ended);
     if (!result && connection->sqlstate() == "42501" && !absent_) {
       // Membership in the role is enough where pg_signal_backend is missing.
-      RETURN_IF_ERROR(
-          connection->run(fmt::format("GRANT {} TO {}", quote_identifier(handle_.database_role),
-                                      quote_identifier(connection->login())),
-                          deadline_));
-      result = terminate_until_none(*connection);
+      RETURN_IF_ERROR(connection->run(grant_membership(handle_.database_role, connection->login(),
+                                                       connection->server_version()),
+                                      deadline_));
+      result = terminate_until_none(*connection, ended);
     }
     if (!result) {
       Error error = std::move(result).error();
@@ -202,121 +243,194 @@ Status Revocation::terminate() {
   return done(Phase::kTerminate, Json{{"sessions_ended", ended}});
 }
 
+// ---- clean ------------------------------------------------------------------------------------
+
+// The phase is done when the operator's statements ran and every database was tried: these are not
+// run twice because a database cannot be reached. The drop tries such a database again.
 Status Revocation::clean() {
   if (may_skip(Phase::kClean)) return ok();
   if (absent_) return done(Phase::kClean, Json{{"role", "absent"}});
-  ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
-  ASSIGN_OR_RETURN(Json note, run_operators_statements(*connection));
-  LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-  ASSIGN_OR_RETURN(const auto role, transaction.begin());
-  if (role) {
-    ASSIGN_OR_RETURN(const Cleaned cleaned, clean_database(transaction, *role));
-    warn(cleaned.warnings);
-    note.update(cleaned.note());
+  ASSIGN_OR_RETURN(Json note, run_operators_statements());
+  if (!look_) RETURN_IF_ERROR(look_again(note));
+  std::optional<Error> problem;
+  if (look_->role && look_->role->has_dependencies()) {
+    auto cleaned = clean_cluster(look_->role->databases_elsewhere, note);
+    if (!cleaned) problem = std::move(cleaned).error();
   }
-  RETURN_IF_ERROR(transaction.commit());
-  return done(Phase::kClean, std::move(note));
+  RETURN_IF_ERROR(done(Phase::kClean, std::move(note)));
+  return problem ? Status(std::move(*problem)) : ok();
+}
+
+// Into `note` goes what was done in each database, also where one could not be cleaned.
+Status Revocation::clean_cluster(std::vector<std::string> elsewhere, Json& note) {
+  look_.reset();
+  ClusterCleaned cleaned =
+      ClusterCleaning(*pool_, lease_id_, handle_, clock_, log_, deadline_).run(elsewhere);
+  note["databases"] = std::move(cleaned.databases);
+  for (std::string& warning : cleaned.warnings) warn(std::move(warning));
+  if (cleaned.error) return std::move(*cleaned.error);
+  return ok();
 }
 
 // A note; what went wrong with the statements stands in it and does not stop the revocation.
-Result<Json> Revocation::run_operators_statements(Connection& connection) {
-  const auto facts = examine_statements("revocation_statements", handle_.revocation_statements);
+Result<Json> Revocation::run_operators_statements() {
+  const bool roll_back = !was_active_ && !handle_.rollback_statements.empty();
+  const char* field = roll_back ? "rollback_statements" : "revocation_statements";
+  const auto& elements = roll_back ? handle_.rollback_statements : handle_.revocation_statements;
+  const auto facts = examine_statements(field, elements);
   // A bare DROP ROLE is what the drop does anyway, once everything in its way is gone.
   if (facts && (facts->empty || facts->only_drops_role)) return Json::object();
   std::string problem;
   if (!facts) {
     problem = facts.error().message;
   } else {
-    const std::string statements =
-        with_login_path(fill(join_statements(handle_.revocation_statements),
-                             {handle_.database_role, "", expiry_text(clock_.wall())}));
+    ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
+    look_.reset();
+    const std::string statements = with_login_path(
+        fill(join_statements(elements), {handle_.database_role, "", expiry_text(clock_.wall())}));
     auto ran =
-        connection.run(connection.begin(deadline_) + lease_lock(lease_id_) +
-                           (facts->grants_on_objects ? grant_lock() : "") + statements + "COMMIT",
-                       deadline_);
-    if (facts->changes_session) connection.taint();
-    if (ran) return Json{{"revocation_statements", "done"}};
-    connection.roll_back();
-    if (!connection.is_idle()) return std::move(ran).error();
+        connection->run(connection->begin(deadline_) + lease_lock(lease_id_) +
+                            (facts->grants_on_objects ? grant_lock() : "") + statements + "COMMIT",
+                        deadline_);
+    if (facts->changes_session) connection->taint();
+    if (ran) return Json{{field, "done"}};
+    connection->roll_back();
+    if (!connection->is_idle()) return std::move(ran).error();
     problem = ran.error().message;
   }
-  const std::string warning = "the role's revocation_statements failed and were undone: " + problem;
-  warnings_.push_back(warning);
-  return Json{{"revocation_statements", warning}};
+  const std::string warning =
+      fmt::format("the role's {} failed and were undone: {}", field, problem);
+  warn(warning);
+  return Json{{field, warning}};
 }
+
+// Looks at the role once more, and shuts what the operator's statements may have opened.
+Status Revocation::look_again(Json& note) {
+  ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
+  const std::string known_as = handle_.database_role;
+  LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
+  ASSIGN_OR_RETURN(const auto role, transaction.begin());
+  remember(role);
+  if (role && role->name != known_as)
+    warn(fmt::format("database role \"{}\" was renamed to \"{}\" meanwhile", known_as, role->name));
+  if (role && role->can_login) {
+    warn("the role was let log in again meanwhile; it was locked out once more");
+    ASSIGN_OR_RETURN(note["locked_out_again"], lock_out_role(transaction, *role));
+    look_.reset();
+  } else {
+    RETURN_IF_ERROR(transaction.commit());
+    look_ = Look{role, 0};
+  }
+  if (!look_ || (role && role->sessions > 0)) RETURN_IF_ERROR(terminate_until_none(*connection, 0));
+  if (!look_->role) note["role"] = "absent";
+  return ok();
+}
+
+// ---- drop -------------------------------------------------------------------------------------
 
 Status Revocation::drop() {
   if (may_skip(Phase::kDrop)) return ok();
   Json note{{"role", "absent"}};
-  {
-    ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
-    last_connection_ = connection->id();
-    LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-    ASSIGN_OR_RETURN(const auto role, transaction.begin());
-    if (role) {
-      ASSIGN_OR_RETURN(note, drop_role(transaction, *role));
-    } else {
-      RETURN_IF_ERROR(transaction.commit());
+  const bool known_absent = absent_ || (look_ && !look_->role);
+  if (!known_absent) {
+    ASSIGN_OR_RETURN(bool dropped, drop_in_one_go(note));
+    if (!dropped) {
+      ASSIGN_OR_RETURN(dropped, drop_or_clean(note));
+    }
+    if (!dropped) {
+      ASSIGN_OR_RETURN(dropped, drop_or_clean(note));
     }
   }
   return done(Phase::kDrop, std::move(note));
 }
 
-Result<Json> Revocation::drop_role(LeaseTransaction& transaction, const FoundRole& role) {
-  if (role.sessions > 0) RETURN_IF_ERROR(transaction.run(terminate_sql(role.oid)));
-  // What the role got or made after the cleaning.
-  ASSIGN_OR_RETURN(const Cleaned cleaned, clean_database(transaction, role));
-  if (!role.databases_elsewhere.empty())
-    return Error{Errc::kRefused,
-                 fmt::format("database role \"{0}\" is locked out and cannot be dropped: it owns "
-                             "objects or has privileges in database {1}; connect there and run "
-                             "DROP OWNED BY \"{0}\" (REASSIGN OWNED first keeps its tables)",
-                             role.name, joined(role.databases_elsewhere))};
-  auto dropped = transaction.commit("DROP ROLE " + quote_identifier(role.name));
-  if (!dropped)
-    return refused(role, "dropping", std::move(dropped).error(), transaction.connection());
-  warn(cleaned.warnings);
-  Json note = cleaned.note();
-  note["role"] = role.name;
-  note["role_oid"] = role.oid;
-  return note;
+Json Revocation::dropped_note(const FoundRole& role) const {
+  return Json{{"role", role.name}, {"role_oid", role.oid}};
 }
+
+// Where the last look found nothing in the way. false: something is.
+Result<bool> Revocation::drop_in_one_go(Json& note) {
+  if (!look_ || !look_->role || look_->role->has_dependencies()) return false;
+  ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
+  last_connection_ = connection->id();
+  Transaction transaction(*connection, deadline_);
+  auto dropped = transaction.begin(lease_lock(lease_id_) + drop_unless_changed_sql(*look_->role) +
+                                   ";\nCOMMIT");
+  if (dropped) {
+    note.update(dropped_note(*look_->role));
+    return true;
+  }
+  if (dropped.error().code != Errc::kRefused) return std::move(dropped).error();
+  return false;
+}
+
+// false: what it got or made after the cleaning was cleaned up, and now it can be dropped.
+Result<bool> Revocation::drop_or_clean(Json& note) {
+  std::vector<std::string> elsewhere;
+  {
+    ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
+    last_connection_ = connection->id();
+    LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
+    ASSIGN_OR_RETURN(const auto role, transaction.begin());
+    if (!role) {
+      RETURN_IF_ERROR(transaction.commit());
+      return true;
+    }
+    if (!role->has_dependencies() || note.contains("databases")) {
+      if (role->sessions > 0) RETURN_IF_ERROR(transaction.run(end_sessions_sql(handle_)));
+      auto dropped = transaction.commit("DROP ROLE " + quote_identifier(role->name));
+      if (!dropped)
+        return refused(*role, "dropping", std::move(dropped).error(), transaction.connection());
+      note.update(dropped_note(*role));
+      return true;
+    }
+    elsewhere = role->databases_elsewhere;
+  }
+  RETURN_IF_ERROR(clean_cluster(elsewhere, note));
+  return false;
+}
+
+// ---- verify -----------------------------------------------------------------------------------
 
 Result<Receipt> Revocation::verify() {
   ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_, last_connection_));
+  const auto look = [&] {
+    return connection->run(
+        connection->begin(deadline_) + lease_lock(lease_id_) + verify_sql(handle_) + "COMMIT",
+        deadline_);
+  };
+  ASSIGN_OR_RETURN(Rows rows, look());
   // Sessions whose role was dropped under them (by hand, or in the moment before) are still seen.
-  if (handle_.role_oid != 0) RETURN_IF_ERROR(terminate_until_none(*connection));
-  ASSIGN_OR_RETURN(const Rows found, connection->run(find_role_sql(handle_), deadline_));
-  ASSIGN_OR_RETURN(const auto role, find_role(found, lease_id_, handle_));
-  ASSIGN_OR_RETURN(
-      const Rows counts,
-      connection->run(
-          fmt::format(
-              "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE usesysid "
-              "= {0}), (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend WHERE refclassid = "
-              "'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = {0}) + (SELECT "
-              "pg_catalog.count(*) FROM pg_catalog.pg_auth_members WHERE member = {0} OR roleid = "
-              "{0})",
-              handle_.role_oid),
-          deadline_));
-  const std::int64_t sessions = number(counts, 0);
-  const std::int64_t dependencies = number(counts, 1);
-  if (role || sessions != 0 || dependencies != 0)
+  if (number(rows, 3) > 0) {
+    RETURN_IF_ERROR(terminate_until_none(*connection, number(rows, 3)));
+    ASSIGN_OR_RETURN(rows, look());
+  }
+  bool still_there = false, name_taken = false;
+  for (const Row& row : rows) {
+    const bool ours = row[0] && is_role_of_lease(row[0], row[1], row[2], lease_id_, handle_);
+    still_there = still_there || ours;
+    name_taken = name_taken || (row[0] && !ours);
+  }
+  const std::int64_t sessions = number(rows, 3), dependencies = number(rows, 4),
+                     memberships = number(rows, 5), default_privileges = number(rows, 6);
+  if (still_there || sessions + dependencies + memberships + default_privileges != 0)
     return Error{Errc::kRefused,
                  fmt::format("{}: after everything was done, database role \"{}\" is {}, with {} "
-                             "sessions and {} dependencies; it is tried again",
+                             "sessions, {} dependencies, {} memberships and {} default "
+                             "privileges; it is tried again",
                              pool_->settings().label(), handle_.database_role,
-                             role ? "still there" : "gone", sessions, dependencies)};
-  if (!found.empty())
-    warnings_.push_back(
-        fmt::format("a database role \"{}\" that is not this lease's exists and was "
-                    "left alone",
-                    handle_.database_role));
+                             still_there ? "still there" : "gone", sessions, dependencies,
+                             memberships, default_privileges)};
+  if (name_taken)
+    warn(fmt::format("a database role \"{}\" that is not this lease's exists and was left alone",
+                     handle_.database_role));
   Receipt receipt;
   receipt.checked = Json{{"role", handle_.database_role},
                          {"role_absent", true},
                          {"sessions", sessions},
                          {"dependencies", dependencies},
+                         {"memberships", memberships},
+                         {"default_privileges", default_privileges},
                          {"verified_at", format_rfc3339(clock_.wall())},
                          {"database", connection->database()},
                          {"server", pool_->settings().address}};

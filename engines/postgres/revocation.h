@@ -1,12 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "engines/engine.h"
+#include "engines/postgres/cluster_cleaning.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/pool.h"
 
@@ -19,7 +21,7 @@ class LeaseTransaction;
 //
 //   lock out    NOLOGIN, no password, an expiry in the past, no memberships (nor members)
 //   terminate   its sessions are ended, and looked for again until there are none
-//   clean       the operator's statements, then what is left by clean_database()
+//   clean       the operator's statements, then what is left by ClusterCleaning
 //   drop        DROP ROLE; then a look over another connection that nothing is there any more
 //
 // Phases that the record has as done are not repeated, unless the role can log in again or is there
@@ -37,27 +39,42 @@ class Revocation {
  private:
   Status lock_out();
   Result<Json> lock_out_role(LeaseTransaction& transaction, const FoundRole& role);
+  Result<Json> lock_out_step_by_step(LeaseTransaction& transaction, const FoundRole& role);
   Status terminate();
-  Result<std::int64_t> terminate_until_none(Connection& connection);
+  Result<std::int64_t> terminate_until_none(Connection& connection, std::int64_t ended);
   Status clean();
-  Result<Json> run_operators_statements(Connection& connection);
+  Result<Json> run_operators_statements();
+  Status look_again(Json& note);
+  Status clean_cluster(std::vector<std::string> elsewhere, Json& note);
   Status drop();
-  Result<Json> drop_role(LeaseTransaction& transaction, const FoundRole& role);
+  Result<bool> drop_in_one_go(Json& note);
+  Result<bool> drop_or_clean(Json& note);
+  Json dropped_note(const FoundRole& role) const;
   Result<Receipt> verify();
 
+  Status remember(const Rows& rows);
+  void remember(const std::optional<FoundRole>& role);
+  std::string end_sessions() const;
   bool may_skip(Phase phase) const { return phases_.is_done(phase) && !again_; }
   Status done(Phase phase, Json note);
-  void warn(const std::vector<std::string>& warnings);
+  void warn(std::string warning) { warnings_.push_back(std::move(warning)); }
 
   const std::shared_ptr<Pool> pool_;
   const std::string& lease_id_;
   LeaseHandle handle_;  // learns the oid, and the name where somebody changed it
+  const bool was_active_;
   PhaseRecord& phases_;
   const Clock& clock_;
   Log& log_;
   const SteadyTime deadline_;
 
-  bool absent_ = false;                // found under the lock in this run
+  // What the last look under the lock found, where nothing was done since that could change it.
+  struct Look {
+    std::optional<FoundRole> role;
+    std::int64_t sessions_told_to_end = 0;
+  };
+  std::optional<Look> look_;
+  bool absent_ = false;                // when this run began
   bool again_ = false;                 // all phases, whatever the record says
   std::uint64_t last_connection_ = 0;  // what the drop ran over
   Json warnings_ = Json::array();

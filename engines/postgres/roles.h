@@ -19,7 +19,7 @@ struct LeaseRole {
   std::vector<std::string> creation_statements;
   std::vector<std::string> revocation_statements;
   std::vector<std::string> renew_statements;
-  std::vector<std::string> rollback_statements;  // kept for clients; a failed creation is undone
+  std::vector<std::string> rollback_statements;  // for a role whose creation was in doubt
   Millis default_ttl{0};
   Millis max_ttl{0};
   Json credential_config = Json::object();

@@ -159,6 +159,15 @@ std::string TargetSettings::label() const {
   return fmt::format("target \"{}\" ({})", name, address);
 }
 
+// As libpq does it: the user's name where nothing is given.
+std::string TargetSettings::database() const {
+  for (const char* keyword : {"dbname", "user"}) {
+    const auto it = parameters.find(keyword);
+    if (it != parameters.end() && !it->second.empty()) return it->second;
+  }
+  return "";
+}
+
 std::string TargetSettings::fingerprint() const {
   Json all{{"name", name},
            {"parameters", parameters},

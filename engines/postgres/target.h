@@ -24,6 +24,8 @@ struct TargetSettings {
 
   // "target \"pg\" (db.example:5432)", the beginning of messages.
   std::string label() const;
+  // The database that connections go to unless another is asked for.
+  std::string database() const;
   // Equal exactly when everything above is; tells nothing of the password.
   std::string fingerprint() const;
 };

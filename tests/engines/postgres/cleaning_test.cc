@@ -37,7 +37,10 @@ class Cleaning : public ::testing::TestWithParam<const char*> {
   Result<Receipt> engine_revoke() {
     return world_.engine->revoke(leased_.lease_id, leased_.handle, phases_, world_.in());
   }
-  Json clean_note() const { return phases_.notes().at(Phase::kClean); }
+  // What was done in the target's own database.
+  Json clean_note() const {
+    return phases_.notes().at(Phase::kClean).at("databases").at(world_.database.name());
+  }
   std::string owner_of(const std::string& table) {
     return admin_.value("SELECT relowner::regrole FROM pg_class WHERE oid = '" + table +
                         "'::regclass");

@@ -331,19 +331,145 @@ TEST_P(Revocation, sessions_of_a_role_that_is_gone_end_too) {
   EXPECT_NE(session.try_run("SELECT 1"), "");
 }
 
-// [1]: privileges in another database of the cluster.
-TEST_P(Revocation, names_the_database_that_still_knows_the_role) {
+// Fact 6: grants in another database of the cluster block DROP ROLE, and DROP OWNED works on one
+// database alone.
+TEST_P(Revocation, pain_1_every_database_of_the_cluster_is_cleaned) {
+  world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";");
+  const Leased leased = world_.issue("ro");
+  test::TestDatabase granting, owning;
+  auto granting_admin = granting.superuser();
+  granting_admin.run("CREATE TABLE t (i int)");
+  if (!broker_is_superuser())
+    granting_admin.run("GRANT SELECT ON t TO " + login_.user + " WITH GRANT OPTION");
+  granting_admin.run((broker_is_superuser() ? "" : "SET ROLE " + login_.user + "; ") +
+                     "GRANT SELECT ON t TO \"" + leased.username + "\"; RESET ROLE");
+  owning.superuser().run("GRANT ALL ON SCHEMA public TO PUBLIC");
+  test::PgSession(owning.url(leased.username, leased.password))
+      .run(
+          "CREATE TABLE work (i int); INSERT INTO work VALUES (7);"
+          "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'");
+  EXPECT_EQ(admin_.try_run("DROP OWNED BY \"" + leased.username + "\"; DROP ROLE \"" +
+                           leased.username + "\""),
+            "2BP01");
+  fakes::MemoryPhases phases;
+  const auto receipt = world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in());
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  expect_gone(leased, *receipt);
+  EXPECT_EQ(owning.superuser().value("SELECT i FROM work"), "7");
+  const Json databases = phases.notes().at(Phase::kClean).at("databases");
+  EXPECT_THAT(databases.at(owning.name()).dump(), HasSubstr("table public.work"));
+  EXPECT_THAT(databases.at(owning.name()).at("dropped").dump(), HasSubstr("function"));
+  EXPECT_TRUE(databases.contains(granting.name()));
+  EXPECT_TRUE(databases.contains(world_.database.name()));
+}
+
+// Connections to other databases are closed when their work is done [12].
+TEST_P(Revocation, pain_12_failing_revocations_leave_no_connection_behind) {
+  world_.configure(broker_is_superuser() ? Json{{"max_open_connections", 1}}
+                                         : Json{{"max_open_connections", 1},
+                                                {"username", login_.user},
+                                                {"password", login_.password}});
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  test::TestDatabase closed, open;
+  for (const test::TestDatabase* database : {&closed, &open}) {
+    database->superuser().run("GRANT ALL ON SCHEMA public TO PUBLIC");
+    test::PgSession(database->url(leased.username, leased.password)).run("CREATE TABLE t (i int)");
+  }
+  admin_.run("ALTER DATABASE " + closed.name() + " ALLOW_CONNECTIONS false");
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto receipt = world_.try_revoke(leased);
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_EQ(receipt.error().code, Errc::kRefused);
+    EXPECT_THAT(receipt.error().message, HasSubstr("database \"" + closed.name() + "\""));
+    EXPECT_THAT(receipt.error().message, HasSubstr("ALLOW_CONNECTIONS true"));
+  }
+  EXPECT_EQ(open.superuser().value("SELECT relowner::regrole FROM pg_class WHERE relname = 't'"),
+            "curfew_quarantine");
+  EXPECT_TRUE(test::eventually([&] {
+    return admin_.value(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'curfew' "
+               "AND datname IN ('" +
+               closed.name() + "', '" + open.name() + "')") == "0";
+  }));
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'curfew' "
+                         "AND datname = current_database()"),
+            "1");
+  EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
+  admin_.run("ALTER DATABASE " + closed.name() + " ALLOW_CONNECTIONS true");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, a_database_that_may_not_be_entered_is_named_with_what_to_grant) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  test::TestDatabase other;
+  other.superuser().run("GRANT ALL ON SCHEMA public TO PUBLIC; REVOKE CONNECT ON DATABASE " +
+                        other.name() + " FROM PUBLIC; GRANT CONNECT ON DATABASE " + other.name() +
+                        " TO \"" + leased.username + "\"");
+  test::PgSession(other.url(leased.username, leased.password)).run("CREATE TABLE t (i int)");
+  auto receipt = world_.try_revoke(leased);
+  if (broker_is_superuser()) {
+    ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+    return expect_gone(leased, *receipt);
+  }
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_THAT(receipt.error().message, HasSubstr("GRANT CONNECT ON DATABASE \"" + other.name() +
+                                                 "\" TO \"" + login_.user + "\""));
+  admin_.run("GRANT CONNECT ON DATABASE " + other.name() + " TO " + login_.user);
+  receipt = world_.try_revoke(leased);
+  // What a superuser granted, only a superuser takes away.
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_THAT(receipt.error().message, HasSubstr("privileges for database " + other.name()));
+  other.superuser().run("DROP OWNED BY \"" + leased.username + "\"");
+  expect_gone(leased, world_.revoke(leased));
+}
+
+TEST_P(Revocation, what_others_granted_in_another_database_is_named_with_it) {
   world_.role("ro");
   const Leased leased = world_.issue("ro");
   test::TestDatabase other;
   other.superuser().run("CREATE TABLE t (i int); GRANT SELECT ON t TO \"" + leased.username + "\"");
   auto receipt = world_.try_revoke(leased);
-  ASSERT_FALSE(receipt.has_value());
-  EXPECT_EQ(receipt.error().code, Errc::kRefused);
-  EXPECT_THAT(receipt.error().message, HasSubstr("\"" + other.name() + "\""));
-  EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
-  other.superuser().run("DROP OWNED BY \"" + leased.username + "\"");
+  if (!broker_is_superuser()) {
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_EQ(receipt.error().code, Errc::kRefused);
+    EXPECT_THAT(receipt.error().message, HasSubstr("in database \"" + other.name() + "\""));
+    EXPECT_THAT(receipt.error().message, HasSubstr("table public.t"));
+    EXPECT_FALSE(test::can_log_in(world_.url_of(leased)));
+    other.superuser().run("DROP OWNED BY \"" + leased.username + "\"");
+    receipt = world_.try_revoke(leased);
+  }
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  expect_gone(leased, *receipt);
+}
+
+TEST_P(Revocation, rollback_statements_run_for_a_lease_that_never_became_active) {
+  admin_.run("CREATE TABLE log (line text); GRANT ALL ON log TO PUBLIC");
+  world_.role(
+      "ro", "",
+      {{"rollback_statements", {"DO $$ BEGIN INSERT INTO log VALUES ('undone; {{name}}'); END $$"}},
+       {"revocation_statements", {"INSERT INTO log VALUES ('revoked')"}}});
+  Leased leased = world_.issue("ro");
+  leased.handle.fields.erase("role_oid");  // the answer to its creation never came
   expect_gone(leased, world_.revoke(leased));
+  EXPECT_EQ(admin_.value("SELECT line FROM log"), "undone; " + leased.username);
+}
+
+TEST_P(Revocation, pain_6_statements_that_let_the_role_in_again_do_not_win) {
+  world_.role("ro", "",
+              {{"revocation_statements",
+                {"DO $$ BEGIN EXECUTE format('ALTER ROLE %I LOGIN PASSWORD ''again'' VALID UNTIL "
+                 "''infinity'' CONNECTION LIMIT -1', '{{name}}'); END $$"}}});
+  const Leased leased = world_.issue("ro");
+  fakes::MemoryPhases phases;
+  phases.fail_done(3);
+  ASSERT_FALSE(world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in()));
+  EXPECT_FALSE(test::can_log_in(world_.database.url(leased.username, "again")));
+  const auto receipt = world_.engine->revoke(leased.lease_id, leased.handle, phases, world_.in());
+  ASSERT_TRUE(receipt.has_value()) << receipt.error().message;
+  EXPECT_THAT(receipt->warnings.dump(), HasSubstr("locked out once more"));
+  EXPECT_FALSE(world_.role_exists(leased.username));
 }
 
 TEST_P(Revocation, many_at_once) {
