@@ -189,17 +189,22 @@ class Cleaning {
 
 }  // namespace
 
+std::vector<std::string> Cleaned::quarantined() const {
+  std::vector<std::string> names;
+  for (const KeptObject& object : kept) list(names, object.kind + " " + object.name);
+  return names;
+}
+
 Json Cleaned::note() const {
   Json out = Json::object();
-  std::vector<std::string> quarantined;
-  for (const KeptObject& object : kept) list(quarantined, object.kind + " " + object.name);
-  if (!quarantined.empty()) out["quarantined"] = quarantined;
+  if (!kept.empty()) out["quarantined"] = quarantined();
   if (!dropped.empty()) out["dropped"] = dropped;
   if (!warnings.empty()) out["warnings"] = warnings;
   return out;
 }
 
 Result<Cleaned> clean_database(Transaction& transaction, const FoundRole& role, Scope scope) {
+  if (role.dependencies_here == 0) return Cleaned{};
   return Cleaning(transaction, role, scope).run();
 }
 

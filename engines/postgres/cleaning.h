@@ -26,6 +26,7 @@ struct Cleaned {
   std::vector<std::string> dropped;  // the first hundred
   std::vector<std::string> warnings;
 
+  std::vector<std::string> quarantined() const;  // "table public.orders", the first hundred
   // For the receipt: {"quarantined": ["table public.orders"], "dropped": […], "warnings": […]}.
   Json note() const;
 };
@@ -34,8 +35,9 @@ struct Cleaned {
 // scope says so, on shared objects, inside the open transaction. Privileges, functions, views,
 // triggers, rules and policies go; tables and whatever else holds data, and the types and schemas
 // these need, are given to the quarantine role, and what others were granted on them is taken away.
-// What other people's objects depend on is kept, taken out of reach, and warned about.
-// kRefused: the broker's login lacks a right; the message names what to do.
+// What other people's objects depend on is kept, taken out of reach, and warned about. Does nothing
+// where the role has nothing. kRefused: the broker's login lacks a right; the message names what to
+// do.
 Result<Cleaned> clean_database(Transaction& transaction, const FoundRole& role, Scope scope);
 
 }  // namespace curfew::engines::postgres

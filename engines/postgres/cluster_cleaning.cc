@@ -41,7 +41,7 @@ Result<Cleaned> ClusterCleaning::clean_home(Scope scope) {
   ASSIGN_OR_RETURN(auto connection, pool_.acquire(Use::kRevoke, deadline_));
   LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
   ASSIGN_OR_RETURN(const auto role, transaction.begin());
-  if (!role || role->dependencies_here == 0) return Cleaned{};
+  if (!role) return Cleaned{};
   ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, *role, scope));
   RETURN_IF_ERROR(transaction.commit());
   return cleaned;
@@ -56,7 +56,7 @@ Result<Cleaned> ClusterCleaning::clean_elsewhere(const std::string& database, St
   }
   LeaseTransaction transaction(**connection, lease_id_, handle_, deadline);
   ASSIGN_OR_RETURN(const auto role, transaction.begin());
-  if (!role || role->dependencies_here == 0) return Cleaned{};
+  if (!role) return Cleaned{};
   ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, *role, Scope::kDatabase));
   const Status nothing_left = check_nothing_left(transaction, *role);
   RETURN_IF_ERROR(transaction.commit());

@@ -251,15 +251,15 @@ class Attempt {
   Status clean_and_drop() {
     ASSIGN_OR_RETURN(const auto role, find());
     if (!role) return ok();
-    auto cleaned = clean_database(transaction_, *role);
+    auto cleaned = clean_database(transaction_, *role, Scope::kDatabaseAndShared);
     if (!cleaned) return explained("revocation", std::move(cleaned).error(), connection_);
     for (const std::string& warning : cleaned->warnings)
       findings_.push_back({"cleaning", "revocation", warning});
-    if (!cleaned->quarantined.empty())
+    if (!cleaned->kept.empty())
       findings_.push_back({"quarantine", "revocation",
                            fmt::format("each lease leaves {} behind in quarantine; drop it in "
                                        "revocation_statements if it is not worth keeping",
-                                       fmt::join(cleaned->quarantined, ", "))});
+                                       fmt::join(cleaned->quarantined(), ", "))});
     RETURN_IF_ERROR(step("dropping the role", "DROP ROLE " + quote_identifier(role->name)));
     return ok();
   }
@@ -314,8 +314,10 @@ Result<std::vector<Finding>> live_and_end(const std::shared_ptr<Pool>& pool, con
   const auto renewed =
       renew(*pool, script.lease_id, script.lease, script.expires_at + kRenewedBy, deadline);
   ForgottenPhases phases;
-  const auto receipt = revoke(script.lease_id, script.lease.to_handle(), phases,
-                              CallContext{deadline + kRevocationTime});
+  LeaseHandle active = script.lease;
+  active.rollback_statements.clear();  // they are for what was never active
+  const auto receipt =
+      revoke(script.lease_id, active.to_handle(), phases, CallContext{deadline + kRevocationTime});
   if (!receipt)
     return no_end(
         {receipt.error().code,
