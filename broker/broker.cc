@@ -51,11 +51,14 @@ struct Broker::Parts {
                 [this] { reaper.wake(); },
                 [this](const std::string& accessor) { caretaker.wake(accessor); }}),
         caretaker(mounts, d.clock, d.log, options.caretaker),
-        revoker(lease_store, mounts, d.clock, d.random, d.log, options.revoker),
-        leases(lease_store, revoker, mounts, d.clock, d.random, d.log, [this] { reaper.wake(); }),
+        breakers(options.breakers, d.clock, d.random),
+        revoker(lease_store, claims, breakers, mounts, d.clock, d.random, d.log, options.revoker),
+        batches(lease_store, claims, mounts, d.clock, d.log, options.revoker),
+        leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
+               [this] { reaper.wake(); }),
         reaper(
-            lease_store, token_store, mounts, revoker, d.clock, d.log, options.reaper,
-            [this] { leases.attempt_finished(); },
+            lease_store, token_store, mounts, revoker, batches, breakers, d.clock, d.log,
+            options.reaper, [this] { leases.attempt_finished(); },
             [d] { return keep_keys(d.keyring, d.database); }),
         token_backend(
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
@@ -133,7 +136,10 @@ struct Broker::Parts {
   AuditBroker audit;
   MountTable mounts;
   Caretaker caretaker;
+  LeaseClaims claims;
+  TargetBreakers breakers;
   Revoker revoker;
+  BatchRevoker batches;
   LeaseService leases;
   Reaper reaper;
   TokenBackend token_backend;

@@ -27,6 +27,7 @@ struct BrokerOptions {
   RevokerOptions revoker = {};
   ReaperOptions reaper = {};
   CaretakerOptions caretaker = {};
+  BreakerOptions breakers = {};
   std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
   bool open_metrics = false;                               // sys/metrics needs no token
   // The reaper's and the caretaker's. Without them tests call run_due() themselves.

@@ -63,6 +63,16 @@ Result<Receipt> SecretEngine::revoke(const std::string&, const Handle&, PhaseRec
   return nothing_to_lease(type());
 }
 
+Result<std::vector<std::optional<Json>>> SecretEngine::lock_out(std::span<const LeaseRef>,
+                                                                const CallContext&) {
+  return Error{Errc::kUnsupportedOperation, "this engine revokes leases one by one"};
+}
+
+Result<std::vector<std::optional<Removed>>> SecretEngine::revoke_many(std::span<const LeaseRef>,
+                                                                      const CallContext&) {
+  return Error{Errc::kUnsupportedOperation, "this engine revokes leases one by one"};
+}
+
 Status SecretEngine::renew(const std::string&, const Handle&, WallTime, const CallContext&) {
   return nothing_to_lease(type());
 }

@@ -2,7 +2,9 @@
 
 #include <functional>
 #include <memory>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -131,6 +133,18 @@ struct Receipt {
   Json warnings = Json::array();  // what was left behind or could not be done as told
 };
 
+// A lease that is revoked together with others.
+struct LeaseRef {
+  std::string lease_id;
+  Handle handle;
+};
+
+// What revoke_many() did for one lease: its phases with their notes, and the proof.
+struct Removed {
+  std::map<Phase, Json> notes;
+  Receipt receipt;
+};
+
 // Thread-safety: belongs to one call.
 struct CallContext {
   SteadyTime deadline;  // give up then: cancel at the target and return kInDoubt
@@ -252,6 +266,20 @@ class SecretEngine {
   // nothing.
   virtual Result<Receipt> revoke(const std::string& lease_id, const Handle& handle,
                                  PhaseRecord& phases, const CallContext& context);
+
+  // The first phase for many leases of one resource in few steps, so that a mass expiry leaves no
+  // credential usable while others are cleaned up. For each lease the note of kLockOut, or nullopt:
+  // nothing was done, revoke() has to. One that refuses does not keep the others from it. An error
+  // means the same as nullopt for all. REQUIRES: no apply() of these leases is under way.
+  // kUnsupportedOperation: the engine cannot.
+  virtual Result<std::vector<std::optional<Json>>> lock_out(std::span<const LeaseRef> leases,
+                                                            const CallContext& context);
+
+  // The other phases for many leases of one resource, for those that have nothing but a locked out
+  // credential: no sessions, nothing owned. nullopt: not done, revoke() has to; an error means that
+  // for all. As proven and as safe to repeat as revoke(). REQUIRES: as lock_out(), which is done.
+  virtual Result<std::vector<std::optional<Removed>>> revoke_many(std::span<const LeaseRef> leases,
+                                                                  const CallContext& context);
 
   // Moves the external expiry and nothing else; the broker has checked the limits.
   virtual Status renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,

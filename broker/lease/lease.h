@@ -51,6 +51,7 @@ struct Lease {
   // Until then an apply() of this lease may still be on its way to the target.
   WallTime apply_deadline;
   bool apply_ended = false;            // it is not: apply() has returned
+  std::optional<WallTime> due_at;      // when it had to end, once its revocation has begun
   std::map<std::string, Json> phases;  // revocation phases that are done, with their notes
   std::string error;                   // of the last attempt to revoke
   Json receipt = nullptr;              // once ended

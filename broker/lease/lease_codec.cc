@@ -84,6 +84,7 @@ Json body_of(const Lease& lease) {
           {"last_renewal", millis_or_null(lease.last_renewal)},
           {"apply_deadline", to_unix_millis(lease.apply_deadline)},
           {"apply_ended", lease.apply_ended},
+          {"due_at", millis_or_null(lease.due_at)},
           {"phases", phases},
           {"error", lease.error},
           {"receipt", lease.receipt},
@@ -138,6 +139,7 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   lease.last_renewal = time_or_null(body, "last_renewal");
   lease.apply_deadline = from_unix_millis(body.at("apply_deadline").get<std::int64_t>());
   lease.apply_ended = body.at("apply_ended").get<bool>();
+  lease.due_at = time_or_null(body, "due_at");
   for (const auto& [name, note] : body.at("phases").items()) lease.phases[name] = note;
   lease.error = body.at("error").get<std::string>();
   lease.receipt = body.at("receipt");

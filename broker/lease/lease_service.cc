@@ -34,10 +34,11 @@ bool nothing_happened(Errc code) {
 
 }  // namespace
 
-LeaseService::LeaseService(LeaseStore& leases, Revoker& revoker, MountTable& mounts,
-                           const Clock& clock, Random& random, Log& log,
+LeaseService::LeaseService(LeaseStore& leases, LeaseClaims& claims, Revoker& revoker,
+                           MountTable& mounts, const Clock& clock, Random& random, Log& log,
                            std::function<void()> lease_ended)
     : leases_(leases),
+      claims_(claims),
       revoker_(revoker),
       mounts_(mounts),
       clock_(clock),
@@ -148,6 +149,8 @@ Error LeaseService::take_back(const Lease& lease, const Error& error, bool apply
 
 Result<Response> LeaseService::renew(const std::string& id, Millis increment,
                                      const std::optional<WallTime>& token_end) {
+  // Nobody takes it back meanwhile: what is locked out must not become active again.
+  const LeaseClaims::Claim claim(claims_, id);
   const WallTime now = clock_.wall();
   ASSIGN_OR_RETURN(const auto lease, leases_.get(id));
   if (!lease || !is_live(lease->state)) return Error{Errc::kInvalidArgument, "lease not found"};
@@ -222,7 +225,7 @@ Status LeaseService::wait_ended(LeaseFilter filter) {
   // count.
   const auto has_failed = [&](const Lease& lease) {
     return !lease.error.empty() && lease.next_action_at && *lease.next_action_at > began &&
-           !revoker_.is_in_flight(lease.id);
+           !claims_.contains(lease.id);
   };
   for (;;) {
     ASSIGN_OR_RETURN(const auto left, leases_.find(filter, "", kPage));

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "broker/lease/lease_claims.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lease/revoker.h"
 #include "broker/mount/mount_table.h"
@@ -32,8 +33,8 @@ struct IssueCall {
 // Makes, renews and ends leases. Thread-safe.
 class LeaseService {
  public:
-  LeaseService(LeaseStore& leases, Revoker& revoker, MountTable& mounts, const Clock& clock,
-               Random& random, Log& log, std::function<void()> lease_ended);
+  LeaseService(LeaseStore& leases, LeaseClaims& claims, Revoker& revoker, MountTable& mounts,
+               const Clock& clock, Random& random, Log& log, std::function<void()> lease_ended);
 
   // Plan, write down, act, confirm. When this fails, no credential exists that nobody will take
   // back.
@@ -73,6 +74,7 @@ class LeaseService {
   Error take_back(const Lease& lease, const Error& error, bool apply_ended);
 
   LeaseStore& leases_;
+  LeaseClaims& claims_;
   Revoker& revoker_;
   MountTable& mounts_;
   const Clock& clock_;

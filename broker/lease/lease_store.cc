@@ -79,6 +79,21 @@ Result<std::optional<store::Row>> row_of(const store::Reader& reader, std::strin
                           {std::string(id)});
 }
 
+// The lease of a row after `change`, not written yet.
+Result<Lease> changed(const store::Reader& reader, const store::Barrier& barrier,
+                      const std::string& id, const std::function<Status(Lease&)>& change) {
+  ASSIGN_OR_RETURN(auto row, row_of(reader, id));
+  if (!row) return Error{Errc::kNotFound, "lease not found"};
+  ASSIGN_OR_RETURN(Lease lease, open_lease(barrier, *row));
+  const LeaseState from = lease.state;
+  RETURN_IF_ERROR(change(lease));
+  if (!may_move(from, lease.state))
+    return Error{Errc::kConflict,
+                 fmt::format("the lease is {} and cannot become {}", lease_state_name(from),
+                             lease_state_name(lease.state))};
+  return lease;
+}
+
 // What ending a lease means for its row, whatever it was doing.
 void make_due(Lease& lease, WallTime now) {
   if (lease.state == LeaseState::kPending || lease.state == LeaseState::kActive)
@@ -123,20 +138,26 @@ Result<engines::DurableIntent> LeaseStore::open(
 Result<Lease> LeaseStore::change(std::string_view id, const std::function<Status(Lease&)>& change) {
   std::optional<Lease> result;
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(auto row, row_of(writer, id));
-    if (!row) return Error{Errc::kNotFound, "lease not found"};
-    ASSIGN_OR_RETURN(Lease lease, open_lease(barrier_, *row));
-    const LeaseState from = lease.state;
-    RETURN_IF_ERROR(change(lease));
-    if (!may_move(from, lease.state))
-      return Error{Errc::kConflict,
-                   fmt::format("the lease is {} and cannot become {}", lease_state_name(from),
-                               lease_state_name(lease.state))};
-    RETURN_IF_ERROR(update(writer, barrier_, lease));
-    result = std::move(lease);
-    return ok();
+    ASSIGN_OR_RETURN(result, changed(writer, barrier_, std::string(id), change));
+    return update(writer, barrier_, *result);
   }));
   return std::move(*result);
+}
+
+Result<std::vector<Lease>> LeaseStore::change_all(std::span<const std::string> ids,
+                                                  const std::function<Status(Lease&)>& change) {
+  std::vector<Lease> result;
+  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+    result.clear();
+    for (const std::string& id : ids) {
+      auto lease = changed(writer, barrier_, id, change);
+      if (!lease) continue;
+      RETURN_IF_ERROR(update(writer, barrier_, *lease));
+      result.push_back(*std::move(lease));
+    }
+    return ok();
+  }));
+  return result;
 }
 
 Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
@@ -156,14 +177,15 @@ Result<std::vector<LeaseStore::Due>> LeaseStore::due(WallTime now, const Due& af
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(
         const auto rows,
-        reader.query("SELECT next_action_at, id, mount, resource, state FROM leases WHERE "
-                     "next_action_at IS NOT NULL AND next_action_at <= $1 AND (next_action_at > $2 "
-                     "OR (next_action_at = $2 AND id > $3)) ORDER BY next_action_at, id LIMIT $4",
-                     {to_unix_millis(now), to_unix_millis(after.at), after.id,
-                      static_cast<std::int64_t>(limit)}));
+        reader.query(
+            "SELECT next_action_at, id, mount, resource, state, attempts FROM leases WHERE "
+            "next_action_at IS NOT NULL AND next_action_at <= $1 AND (next_action_at > $2 "
+            "OR (next_action_at = $2 AND id > $3)) ORDER BY next_action_at, id LIMIT $4",
+            {to_unix_millis(now), to_unix_millis(after.at), after.id,
+             static_cast<std::int64_t>(limit)}));
     for (const store::Row& row : rows)
       out.push_back({from_unix_millis(row.integer(0)), row.text(1), row.text(2) + ' ' + row.text(3),
-                     !is_live(static_cast<LeaseState>(row.integer(4)))});
+                     !is_live(static_cast<LeaseState>(row.integer(4))), row.integer(5)});
     return ok();
   }));
   return out;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,11 @@ class LeaseStore {
   // it leaves must be one that may follow (kConflict otherwise). kNotFound: no such lease.
   Result<Lease> change(std::string_view id, const std::function<Status(Lease&)>& change);
 
+  // The same for many rows in one transaction: all or nothing. A row for which `change` fails, that
+  // is not there or does not open is left as it is. Gives those that were changed.
+  Result<std::vector<Lease>> change_all(std::span<const std::string> ids,
+                                        const std::function<Status(Lease&)>& change);
+
   Result<std::optional<Lease>> get(std::string_view id) const;
 
   // What is due: live leases and ended ones whose retention is over, with next_action_at <= now,
@@ -57,8 +63,9 @@ class LeaseStore {
   struct Due {
     WallTime at = {};
     std::string id = {};
-    std::string group = {};  // mount and resource: what they share when a target hangs
-    bool ended = false;      // only the row is left to remove
+    std::string group = {};     // mount and resource: what they share when a target hangs
+    bool ended = false;         // only the row is left to remove
+    std::int64_t attempts = 0;  // of revocation; 0: not locked out yet
   };
   Result<std::vector<Due>> due(WallTime now, const Due& after, std::size_t limit) const;
 

@@ -9,10 +9,12 @@ namespace {
 constexpr std::size_t kPage = 512;
 constexpr std::size_t kPagesMax = 64;  // looked through for work in one go
 constexpr std::size_t kTokenPage = 200;
-constexpr std::size_t kQueueMax = 4096;
 constexpr std::size_t kPutOffMax = 10'000;
 // The wall clock may be stepped while this waits: look again after a second at the latest.
 constexpr Millis kLookAgain = Seconds{1};
+// Between two looks while much is due: each issue wakes the one that looks, and a look at a long
+// backlog is not free.
+constexpr Millis kLookPause = Millis{50};
 constexpr Millis kHousekeeping = std::chrono::minutes{1};
 // Before a row is looked at again whose date could not be moved: the store failed, or the row was
 // altered in it, which does not mend itself.
@@ -22,17 +24,23 @@ constexpr Millis kDamagedRetry = std::chrono::minutes{1};
 }  // namespace
 
 Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
-               const Clock& clock, Log& log, ReaperOptions options,
-               std::function<void()> attempt_finished, std::function<Status()> housekeeping)
+               BatchRevoker& batches, TargetBreakers& breakers, const Clock& clock, Log& log,
+               ReaperOptions options, std::function<void()> attempt_finished,
+               std::function<Status()> housekeeping)
     : leases_(leases),
       tokens_(tokens),
       mounts_(mounts),
       revoker_(revoker),
+      batches_(batches),
+      breakers_(breakers),
       clock_(clock),
       log_(log),
       options_(options),
       attempt_finished_(std::move(attempt_finished)),
-      housekeeping_(std::move(housekeeping)) {}
+      housekeeping_(std::move(housekeeping)),
+      queue_({.busy_max = options.per_group_max,
+              .waiting_max = options.queue_per_group_max,
+              .batch_max = options.batch_max}) {}
 
 Reaper::~Reaper() {
   stop();
@@ -63,8 +71,6 @@ void Reaper::stop() {
   threads_.clear();
   const std::scoped_lock lock(mutex_);
   queue_.clear();
-  taken_.clear();
-  waiting_.clear();
 }
 
 bool Reaper::is_stopping() {
@@ -110,17 +116,12 @@ Result<std::size_t> Reaper::sweep_tokens() {
 
 bool Reaper::enqueue(const LeaseStore::Due& due) {
   const std::scoped_lock lock(mutex_);
-  if (queue_.size() >= kQueueMax || waiting_[due.group] >= options_.queue_per_group_max)
-    return false;
   const auto put_off = put_off_.find(due.id);
   if (put_off != put_off_.end()) {
     if (clock_.steady() < put_off->second) return false;
     put_off_.erase(put_off);
   }
-  if (!taken_.insert(due.id).second) return false;
-  ++waiting_[due.group];
-  queue_.push_back(due);
-  return true;
+  return queue_.add(due);
 }
 
 // Looks past what waits already: the leases of a target that hangs must not hide those of others.
@@ -128,8 +129,13 @@ Result<std::size_t> Reaper::enqueue_due() {
   std::size_t enqueued = 0;
   LeaseStore::Due last;
   const WallTime now = clock_.wall();
+  {
+    const std::scoped_lock lock(mutex_);
+    queue_.begin_scan();
+  }
   for (std::size_t page_number = 0; page_number < kPagesMax; ++page_number) {
     ASSIGN_OR_RETURN(const auto page, leases_.due(now, last, kPage));
+    backlog_ = page_number > 0 || page.size() == kPage;
     if (page.empty()) break;
     last = page.back();
     for (const LeaseStore::Due& due : page) enqueued += enqueue(due) ? 1 : 0;
@@ -180,6 +186,7 @@ void Reaper::find_work() {
       log_.error("looking for due leases failed", {{"error", enqueued.error().message}});
     const Millis wait = swept && *swept > 0 ? Millis{0} : time_to_next();
     std::unique_lock lock(mutex_);
+    if (backlog_) wake_.wait_for(lock, kLookPause, [this] { return stopping_; });
     wake_.wait_for(lock, wait, [this] { return stopping_ || woken_; });
     woken_ = false;
     if (stopping_) return;
@@ -188,56 +195,80 @@ void Reaper::find_work() {
 
 // ---- working ----------------------------------------------------------------------------------
 
-void Reaper::revoke_or_remove(const LeaseStore::Due& job) {
-  std::optional<Error> error;
-  if (job.ended) {
-    Status removed = leases_.remove(job.id);
-    if (!removed) error = std::move(removed).error();
-  } else {
-    auto tried = revoker_.attempt(job.id);
-    if (!tried) error = std::move(tried).error();
-    attempt_finished_();
-  }
-  if (!error) return;
-  log_.error("lease put off", {{"lease", job.id}, {"error", error->message}});
+void Reaper::put_off(const std::string& id, const Error& error) {
+  log_.error("lease put off", {{"lease", id}, {"error", error.message}});
   const std::scoped_lock lock(mutex_);
   if (put_off_.size() >= kPutOffMax) put_off_.clear();
-  put_off_[job.id] =
-      clock_.steady() + (error->code == Errc::kCorrupt ? kDamagedRetry : kStoreRetry);
+  put_off_[id] = clock_.steady() + (error.code == Errc::kCorrupt ? kDamagedRetry : kStoreRetry);
+}
+
+void Reaper::revoke_one(const std::string& id) {
+  const auto tried = revoker_.attempt(id);
+  if (!tried) put_off(id, tried.error());
+}
+
+void Reaper::retire(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) {
+    const Status removed = leases_.remove(id);
+    if (!removed) put_off(id, removed.error());
+  }
+}
+
+ReaperQueue::Mode Reaper::mode_of(const std::string& group) {
+  switch (breakers_.state(group)) {
+    case TargetBreakers::State::kClosed: return ReaperQueue::Mode::kWork;
+    case TargetBreakers::State::kOpen: return ReaperQueue::Mode::kPutOff;
+    case TargetBreakers::State::kProbing: return ReaperQueue::Mode::kWait;
+    case TargetBreakers::State::kDue: break;
+  }
+  return breakers_.begin_probe(group) ? ReaperQueue::Mode::kProbe : ReaperQueue::Mode::kWait;
+}
+
+// Gives what is left to do of the batch.
+ReaperQueue::Next Reaper::run(const ReaperQueue::Batch& batch) {
+  using Mode = ReaperQueue::Mode;
+  ReaperQueue::Next next;
+  if (batch.mode == Mode::kPutOff) {
+    const auto target = breakers_.open(batch.group);
+    const Status done = target ? revoker_.put_off(batch.ids, *target) : ok();
+    if (!done)
+      for (const std::string& id : batch.ids) put_off(id, done.error());
+  } else if (batch.mode == Mode::kProbe || batch.step == ReapStep::kOne) {
+    for (const std::string& id : batch.ids) revoke_one(id);
+    if (batch.mode == Mode::kProbe) breakers_.end_probe(batch.group);
+  } else if (batch.step == ReapStep::kRetire) {
+    retire(batch.ids);
+  } else {
+    const bool lock_out = batch.step == ReapStep::kLockOut;
+    std::vector<std::string> done =
+        lock_out ? batches_.lock_out(batch.ids) : batches_.revoke(batch.ids);
+    std::sort(done.begin(), done.end());
+    for (const std::string& id : batch.ids)
+      if (!std::binary_search(done.begin(), done.end(), id)) next.one.push_back(id);
+    if (lock_out) next.many = std::move(done);
+  }
+  attempt_finished_();
+  return next;
 }
 
 void Reaper::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    auto job = queue_.end();
+    std::optional<ReaperQueue::Batch> batch;
     job_ready_.wait(lock, [&] {
-      job = std::find_if(queue_.begin(), queue_.end(), [&](const LeaseStore::Due& candidate) {
-        const auto busy = busy_.find(candidate.group);
-        return busy == busy_.end() || busy->second < options_.per_group_max;
-      });
-      return stopping_ || job != queue_.end();
+      if (!stopping_ && !batch)
+        batch = queue_.take([this](const std::string& group) { return mode_of(group); });
+      return stopping_ || batch;
     });
     if (stopping_) return;
-    const LeaseStore::Due taken = std::move(*job);
-    queue_.erase(job);
-    const std::size_t waiting = --waiting_[taken.group];
-    ++busy_[taken.group];
-    // More of this target may be due than could wait.
-    if (waiting == options_.queue_per_group_max / 2) {
-      woken_ = true;
-      wake_.notify_one();
-    }
     lock.unlock();
-    revoke_or_remove(taken);
+    const ReaperQueue::Next next = run(*batch);
     lock.lock();
-    if (--busy_[taken.group] == 0) busy_.erase(taken.group);
-    if (waiting_[taken.group] == 0) waiting_.erase(taken.group);
-    taken_.erase(taken.id);
-    job_ready_.notify_one();
-    if (queue_.empty()) {
-      woken_ = true;
-      wake_.notify_one();
-    }
+    queue_.finish(*batch, next);
+    job_ready_.notify_all();
+    if (!queue_.wants_more()) continue;
+    woken_ = true;
+    wake_.notify_one();
   }
 }
 
@@ -247,14 +278,15 @@ Status Reaper::run_due() {
     RETURN_IF_ERROR(mounts_.finish_unmounts());
     ASSIGN_OR_RETURN(const std::size_t enqueued, enqueue_due());
     if (enqueued == 0) return ok();
-    std::deque<LeaseStore::Due> jobs;
-    {
-      const std::scoped_lock lock(mutex_);
-      jobs.swap(queue_);
-      taken_.clear();
-      waiting_.clear();
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      const auto batch = queue_.take([this](const std::string& group) { return mode_of(group); });
+      if (!batch) break;
+      lock.unlock();
+      const ReaperQueue::Next next = run(*batch);
+      lock.lock();
+      queue_.finish(*batch, next);
     }
-    for (const LeaseStore::Due& job : jobs) revoke_or_remove(job);
   }
 }
 

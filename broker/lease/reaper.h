@@ -1,11 +1,9 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,8 +11,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "broker/lease/batch_revoker.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/reaper_queue.h"
 #include "broker/lease/revoker.h"
+#include "broker/lease/target_breakers.h"
 #include "broker/mount/mount_table.h"
 #include "broker/token/token_store.h"
 
@@ -24,9 +25,11 @@ struct ReaperOptions {
   std::size_t threads = 8;  // that revoke; one more finds what is due
   // Threads that one target may have, so that two that hang leave some for the others.
   std::size_t per_group_max = 3;
-  // Leases of one target that wait for a thread: further ones stay in the store until there is
-  // room.
-  std::size_t queue_per_group_max = 64;
+  // Leases of one target that wait for a thread in one step: further ones stay in the store until
+  // there is room.
+  std::size_t queue_per_group_max = 4096;
+  // Leases that go through a step together. More of them hold up the store's other writers longer.
+  std::size_t batch_max = 128;
 };
 
 // Ends what is due: leases, tokens with what they hold, mounts that are being removed, ended leases
@@ -35,8 +38,9 @@ struct ReaperOptions {
 class Reaper {
  public:
   Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
-         const Clock& clock, Log& log, ReaperOptions options,
-         std::function<void()> attempt_finished, std::function<Status()> housekeeping);
+         BatchRevoker& batches, TargetBreakers& breakers, const Clock& clock, Log& log,
+         ReaperOptions options, std::function<void()> attempt_finished,
+         std::function<Status()> housekeeping);
   ~Reaper();  // stops
 
   void start();
@@ -61,13 +65,19 @@ class Reaper {
   Result<std::size_t> enqueue_due();
   bool enqueue(const LeaseStore::Due& due);
   void keep_house();
-  void revoke_or_remove(const LeaseStore::Due& job);
+  ReaperQueue::Mode mode_of(const std::string& group);
+  ReaperQueue::Next run(const ReaperQueue::Batch& batch);
+  void revoke_one(const std::string& id);
+  void retire(const std::vector<std::string>& ids);
+  void put_off(const std::string& id, const Error& error);
   Millis time_to_next();
 
   LeaseStore& leases_;
   TokenStore& tokens_;
   MountTable& mounts_;
   Revoker& revoker_;
+  BatchRevoker& batches_;
+  TargetBreakers& breakers_;
   const Clock& clock_;
   Log& log_;
   const ReaperOptions options_;
@@ -80,13 +90,11 @@ class Reaper {
   // Guarded by mutex_.
   bool stopping_ = false;
   bool woken_ = false;
-  std::deque<LeaseStore::Due> queue_;
-  std::set<std::string> taken_;                 // ids in queue_ or being worked on
-  std::map<std::string, std::size_t> waiting_;  // in queue_, by group
-  std::map<std::string, std::size_t> busy_;     // threads, by group
-  std::map<std::string, SteadyTime> put_off_;   // rows that cannot be worked on, until then
+  ReaperQueue queue_;
+  std::map<std::string, SteadyTime> put_off_;  // rows that cannot be worked on, until then
 
   SteadyTime next_housekeeping_{};  // of the thread that finds work
+  bool backlog_ = false;            // likewise: the last look found more than a page
   std::vector<std::thread> threads_;
 };
 

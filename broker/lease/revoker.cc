@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "broker/lease/receipt.h"
 
 namespace curfew::broker {
 namespace {
@@ -24,19 +25,24 @@ class StoredPhases final : public engines::PhaseRecord {
   }
 
   Status done(engines::Phase phase, Json note) override {
-    if (!note.is_object()) note = Json::object();
-    note["at"] = format_rfc3339(clock_.wall());
-    ASSIGN_OR_RETURN(lease_, leases_.change(lease_.id, [&](Lease& stored) -> Status {
-      stored.phases[engines::phase_name(phase)] = note;
+    auto changed = leases_.change(lease_.id, [&](Lease& stored) -> Status {
+      record_phase(stored, phase, note, clock_.wall());
       return ok();
-    }));
+    });
+    store_failed_ = !changed;
+    if (!changed) return std::move(changed).error();
+    lease_ = *std::move(changed);
     return ok();
   }
+
+  // The error that ended the attempt is the store's and not the target's.
+  bool store_failed() const { return store_failed_; }
 
  private:
   LeaseStore& leases_;
   const Clock& clock_;
   Lease& lease_;
+  bool store_failed_ = false;
 };
 
 bool is_locked_out(const Lease& lease) {
@@ -44,57 +50,19 @@ bool is_locked_out(const Lease& lease) {
          lease.phases.contains(engines::phase_name(engines::Phase::kTerminate));
 }
 
-Json receipt_json(const Lease& lease, bool proven, Json checked, Json warnings, WallTime now) {
-  Json phases = Json::object();
-  for (const auto& [name, note] : lease.phases) phases[name] = note;
-  return {{"lease_id", lease.id},
-          {"proven", proven},
-          {"ended_at", format_rfc3339(now)},
-          {"attempts", lease.attempts},
-          {"subject", lease.handle.fields.value("receipt_subject", Json::object())},
-          {"phases", std::move(phases)},
-          {"checked", std::move(checked)},
-          {"warnings", std::move(warnings)}};
-}
-
 }  // namespace
 
-// Keeps other threads off a lease while it lives.
-class Revoker::Claim {
- public:
-  Claim(Revoker& revoker, std::string id) : revoker_(revoker), id_(std::move(id)) {
-    std::unique_lock lock(revoker_.mutex_);
-    revoker_.released_.wait(lock, [&] { return !revoker_.in_flight_.contains(id_); });
-    revoker_.in_flight_.insert(id_);
-  }
-  ~Claim() {
-    {
-      const std::scoped_lock lock(revoker_.mutex_);
-      revoker_.in_flight_.erase(id_);
-    }
-    revoker_.released_.notify_all();
-  }
-  Claim(const Claim&) = delete;
-  Claim& operator=(const Claim&) = delete;
-
- private:
-  Revoker& revoker_;
-  const std::string id_;
-};
-
-Revoker::Revoker(LeaseStore& leases, MountTable& mounts, const Clock& clock, Random& random,
-                 Log& log, RevokerOptions options)
+Revoker::Revoker(LeaseStore& leases, LeaseClaims& claims, TargetBreakers& breakers,
+                 MountTable& mounts, const Clock& clock, Random& random, Log& log,
+                 RevokerOptions options)
     : leases_(leases),
+      claims_(claims),
+      breakers_(breakers),
       mounts_(mounts),
       clock_(clock),
       random_(random),
       log_(log),
       options_(options) {}
-
-bool Revoker::is_in_flight(const std::string& id) const {
-  const std::scoped_lock lock(mutex_);
-  return in_flight_.contains(id);
-}
 
 Millis Revoker::retry_delay(std::int64_t attempts) {
   const std::int64_t doublings = std::clamp<std::int64_t>(attempts - 1, 0, 20);
@@ -110,15 +78,14 @@ Result<Lease> Revoker::take_over(const std::string& id) {
   const WallTime now = clock_.wall();
   return leases_.change(id, [&](Lease& lease) -> Status {
     if (!is_live(lease.state)) return Error{Errc::kConflict, "the lease has ended already"};
-    if (lease.state != LeaseState::kQuarantined) lease.state = LeaseState::kRevoking;
-    ++lease.attempts;
+    begin_attempt(lease, now);
     lease.next_action_at = now + options_.attempt_timeout + kClaimMargin;
     return ok();
   });
 }
 
 Result<Lease> Revoker::attempt(const std::string& id) {
-  const Claim claim(*this, id);
+  const LeaseClaims::Claim claim(claims_, id);
   auto taken = take_over(id);
   if (!taken && taken.error().code == Errc::kConflict) {
     ASSIGN_OR_RETURN(auto ended, leases_.get(id));
@@ -133,7 +100,10 @@ Result<Lease> Revoker::attempt(const std::string& id) {
   StoredPhases phases(leases_, clock_, lease);
   auto receipt = mount->engine().revoke(lease.id, lease.handle, phases,
                                         {.deadline = clock_.steady() + options_.attempt_timeout});
-  if (!receipt) return postpone(lease, receipt.error());
+  if (!receipt) {
+    if (!phases.store_failed()) learn(lease, receipt.error());
+    return postpone(lease, receipt.error());
+  }
   return finish(lease, *std::move(receipt));
 }
 
@@ -147,25 +117,67 @@ Result<Lease> Revoker::finish(const Lease& lease, engines::Receipt receipt) {
       stored.next_action_at = stored.apply_deadline;
       return ok();
     }
-    stored.state = LeaseState::kRevoked;
-    stored.receipt =
-        receipt_json(stored, true, std::move(receipt.checked), std::move(receipt.warnings), now);
-    stored.ended_at = now;
-    stored.next_action_at = now + options_.retention;
+    end_lease(stored, LeaseState::kRevoked, std::move(receipt.checked), std::move(receipt.warnings),
+              now, options_.retention);
     return ok();
   }));
+  target_answered(done);
   if (done.state == LeaseState::kRevoked)
     log_.info("lease revoked", {{"lease", done.id}, {"attempts", std::to_string(done.attempts)}});
   return done;
 }
 
+// What the error of an attempt says of the target. Others wait for the same connections, which
+// says nothing (kOverloaded).
+void Revoker::learn(const Lease& lease, const Error& error) {
+  if (error.code == Errc::kUnavailable || error.code == Errc::kInDoubt) {
+    breakers_.failed(target_group(lease), lease.id, error.message);
+  } else if (error.code != Errc::kOverloaded) {
+    target_answered(lease);
+  }
+}
+
+// What waited for the target need not wait any longer.
+void Revoker::target_answered(const Lease& lease) {
+  const std::string group = target_group(lease);
+  if (!breakers_.answered(group)) return;
+  log_.info("target answers again", {{"target", group}});
+  for (const LeaseState state : {LeaseState::kRevoking, LeaseState::kQuarantined}) {
+    const auto resumed = leases_.end_all(
+        {.mount = lease.mount, .resource = lease.handle.resource, .state = state}, clock_.wall());
+    if (!resumed)
+      log_.warn("leases wait longer than needed",
+                {{"target", group}, {"error", resumed.error().message}});
+  }
+}
+
+Status Revoker::put_off(const std::vector<std::string>& ids, const TargetBreakers::Open& target) {
+  const WallTime now = clock_.wall();
+  const Millis wait = std::max(Millis{target.next_probe - clock_.steady()}, Millis{1});
+  const std::string error =
+      fmt::format("not tried: the target has not answered since {}, and is asked at intervals; {}",
+                  format_rfc3339(target.since), target.error);
+  RETURN_IF_ERROR(leases_.change_all(ids, [&](Lease& lease) -> Status {
+    if (!is_live(lease.state)) return Error{Errc::kConflict, "the lease has ended already"};
+    if (!lease.due_at) lease.due_at = std::min(lease.next_action_at.value_or(now), now);
+    if (lease.state != LeaseState::kQuarantined) lease.state = LeaseState::kRevoking;
+    lease.error = error.substr(0, kErrorBytesMax);
+    lease.next_action_at = now + wait;
+    return ok();
+  }));
+  return ok();
+}
+
 Result<Lease> Revoker::postpone(const Lease& lease, const Error& error) {
-  const Millis delay = retry_delay(lease.attempts);
-  log_.warn("revocation failed", {{"lease", lease.id},
-                                  {"attempt", std::to_string(lease.attempts)},
-                                  {"retry_in", format_duration_short(delay)},
-                                  {"error", error.message},
-                                  {"detail", error.detail}});
+  const bool over = options_.max_attempts > 0 && lease.attempts >= options_.max_attempts;
+  const Millis delay = over ? options_.retry_max : retry_delay(lease.attempts);
+  log_.write(over ? LogLevel::kError : LogLevel::kWarn,
+             over ? "revocation keeps failing" : "revocation failed",
+             {{"lease", lease.id},
+              {"attempt", std::to_string(lease.attempts)},
+              {"retry_in", format_duration_short(delay)},
+              {"error", error.message},
+              {"detail", error.detail}});
   return leases_.change(lease.id, [&](Lease& stored) -> Status {
     if (stored.state == LeaseState::kRevoking && is_locked_out(stored))
       stored.state = LeaseState::kQuarantined;
@@ -176,18 +188,15 @@ Result<Lease> Revoker::postpone(const Lease& lease, const Error& error) {
 }
 
 Result<Lease> Revoker::abandon(const std::string& id) {
-  const Claim claim(*this, id);
+  const LeaseClaims::Claim claim(claims_, id);
   const WallTime now = clock_.wall();
   ASSIGN_OR_RETURN(Lease lease, leases_.change(id, [&](Lease& stored) -> Status {
     if (!is_live(stored.state)) return Error{Errc::kConflict, "the lease has ended already"};
     if (stored.state == LeaseState::kPending) stored.state = LeaseState::kRevoking;
     const Json left = {{"left_behind", stored.handle.fields}, {"last_error", stored.error}};
-    stored.state = LeaseState::kAbandoned;
-    stored.receipt = receipt_json(
-        stored, false, left,
-        Json::array({"given up by revoke-force: nothing proves that the access is gone"}), now);
-    stored.ended_at = now;
-    stored.next_action_at = now + options_.retention;
+    end_lease(stored, LeaseState::kAbandoned, left,
+              Json::array({"given up by revoke-force: nothing proves that the access is gone"}),
+              now, options_.retention);
     return ok();
   }));
   log_.warn("lease abandoned", {{"lease", id}});

@@ -10,12 +10,15 @@ namespace curfew::engines::postgres {
 namespace {
 
 // Advisory locks have no names; both halves of the number are from a hash of what they protect.
-std::string lock_statement(std::string_view what) {
+std::int64_t lock_key(std::string_view what) {
   const std::string digest = sha256(what);
   std::uint64_t key = 0;
   for (std::size_t i = 0; i < 8; ++i) key = key << 8 | static_cast<unsigned char>(digest[i]);
-  return fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({});\n",
-                     static_cast<std::int64_t>(key));
+  return static_cast<std::int64_t>(key);
+}
+
+std::string lock_statement(std::int64_t key) {
+  return fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({});\n", key);
 }
 
 std::uint32_t to_oid(const std::optional<std::string>& text) {
@@ -144,17 +147,30 @@ std::optional<RoleMark> parse_role_mark(std::string_view comment) {
   return mark;
 }
 
+std::int64_t lease_lock_key(std::string_view lease_id) {
+  return lock_key("curfew lease\n" + std::string(lease_id));
+}
+
 std::string lease_lock(std::string_view lease_id) {
-  return lock_statement("curfew lease\n" + std::string(lease_id));
+  return lock_statement(lease_lock_key(lease_id));
 }
 
 std::string grant_lock() {
-  return lock_statement("curfew grants");
+  return lock_statement(lock_key("curfew grants"));
 }
 
 std::string expiry_text(WallTime time) {
   const auto whole = std::chrono::ceil<Seconds>(time);
   return fmt::format("{:%Y-%m-%d %H:%M:%S}+0000", fmt::gmtime(to_unix_seconds(whole)));
+}
+
+std::string lock_out_sql(const FoundRole& role) {
+  std::string alter = fmt::format(
+      "ALTER ROLE {} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL "
+      "'1970-01-01 00:00:00+0000'",
+      quote_identifier(role.name));
+  for (const std::string& attribute : role.attributes) alter += " NO" + attribute;
+  return alter;
 }
 
 std::string find_role_sql(const LeaseHandle& handle) {

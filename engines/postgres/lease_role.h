@@ -49,6 +49,8 @@ std::optional<RoleMark> parse_role_mark(std::string_view comment);
 // Makes whoever creates, changes and removes the role of one lease take turns, across connections
 // and brokers: "SELECT pg_advisory_xact_lock(…);".
 std::string lease_lock(std::string_view lease_id);
+// The number of that lock.
+std::int64_t lease_lock_key(std::string_view lease_id);
 
 // The same for all who change access lists in a database; otherwise PostgreSQL fails them with
 // "tuple concurrently updated".
@@ -70,6 +72,9 @@ struct FoundRole {
 
   bool has_dependencies() const { return dependencies_here > 0 || !databases_elsewhere.empty(); }
 };
+
+// "ALTER ROLE …" that takes the login, the password and the attributes away.
+std::string lock_out_sql(const FoundRole& role);
 
 // SQL, one statement, that find_role() reads: a row for each role that could be the lease's.
 std::string find_role_sql(const LeaseHandle& handle);

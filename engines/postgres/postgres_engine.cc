@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engines/postgres/batch_revocation.h"
 #include "engines/postgres/config.h"
 #include "engines/postgres/config_paths.h"
 #include "engines/postgres/issuing.h"
@@ -50,6 +51,10 @@ class PostgresEngine final : public SecretEngine {
   Result<Issued> apply(const DurableIntent& intent, const CallContext& context) override;
   Result<Receipt> revoke(const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                          const CallContext& context) override;
+  Result<std::vector<std::optional<Json>>> lock_out(std::span<const LeaseRef> leases,
+                                                    const CallContext& context) override;
+  Result<std::vector<std::optional<Removed>>> revoke_many(std::span<const LeaseRef> leases,
+                                                          const CallContext& context) override;
   Status renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
                const CallContext& context) override;
   Result<Presence> probe(const std::string& lease_id, const Handle& handle,
@@ -107,6 +112,20 @@ Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle
   return Revocation(std::move(pool), lease_id, lease, phases, services_.clock, services_.log,
                     context.deadline)
       .run();
+}
+
+Result<std::vector<std::optional<Json>>> PostgresEngine::lock_out(std::span<const LeaseRef> leases,
+                                                                  const CallContext& context) {
+  if (leases.empty()) return std::vector<std::optional<Json>>{};
+  ASSIGN_OR_RETURN(auto pool, pool_of(leases.front().handle.resource));
+  return BatchRevocation(std::move(pool), services_.clock, context.deadline).lock_out(leases);
+}
+
+Result<std::vector<std::optional<Removed>>> PostgresEngine::revoke_many(
+    std::span<const LeaseRef> leases, const CallContext& context) {
+  if (leases.empty()) return std::vector<std::optional<Removed>>{};
+  ASSIGN_OR_RETURN(auto pool, pool_of(leases.front().handle.resource));
+  return BatchRevocation(std::move(pool), services_.clock, context.deadline).remove(leases);
 }
 
 Status PostgresEngine::renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,

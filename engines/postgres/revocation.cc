@@ -37,15 +37,6 @@ std::int64_t number(const Rows& rows, std::size_t column) {
   return std::strtoll(rows.front()[column].value_or("0").c_str(), nullptr, 10);
 }
 
-std::string lock_out_sql(const FoundRole& role) {
-  std::string sql = fmt::format(
-      "ALTER ROLE {} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0 VALID UNTIL "
-      "'1970-01-01 00:00:00+0000'",
-      quote_identifier(role.name));
-  for (const std::string& attribute : role.attributes) sql += " NO" + attribute;
-  return sql;
-}
-
 // Fails where another session has come or the name has gone to another role: the words are no
 // number.
 std::string drop_unless_changed_sql(const FoundRole& role) {
