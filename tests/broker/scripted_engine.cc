@@ -66,6 +66,33 @@ class ScriptedEngine final : public engines::SecretEngine {
     return engines::Receipt{.checked = {{"absent", !world_.has(name)}}};
   }
 
+  Result<std::vector<std::optional<Json>>> lock_out(std::span<const engines::LeaseRef> leases,
+                                                    const CallContext& context) override {
+    if (!world_.batches) return SecretEngine::lock_out(leases, context);
+    if (world_.revoke_faults != 0) return Error{Errc::kUnavailable, "the target is down"};
+    std::vector<std::optional<Json>> notes;
+    for (const auto& lease : leases) {
+      world_.happened("lock " + lease.lease_id);
+      notes.emplace_back(Json::object());
+    }
+    return notes;
+  }
+
+  Result<std::vector<std::optional<engines::Removed>>> revoke_many(
+      std::span<const engines::LeaseRef> leases, const CallContext& context) override {
+    if (!world_.batches) return SecretEngine::revoke_many(leases, context);
+    if (world_.revoke_faults != 0) return Error{Errc::kUnavailable, "the target is down"};
+    std::vector<std::optional<engines::Removed>> removed;
+    for (const auto& lease : leases) {
+      world_.happened("drop " + lease.lease_id);
+      world_.drop(lease.handle.fields.at("name").get<std::string>());
+      removed.push_back(engines::Removed{
+          {{Phase::kTerminate, {{"sessions_ended", 0}}}, {Phase::kDrop, Json::object()}},
+          {.checked = {{"absent", true}}}});
+    }
+    return removed;
+  }
+
   Status renew(const std::string&, const engines::Handle& handle, WallTime expires_at,
                const CallContext&) override {
     world_.renewed[handle.fields.at("name").get<std::string>()] = expires_at;
@@ -87,6 +114,16 @@ class ScriptedEngine final : public engines::SecretEngine {
 std::set<std::string> ScriptedWorld::names() const {
   const std::scoped_lock lock(mutex_);
   return names_;
+}
+
+std::vector<std::string> ScriptedWorld::events() const {
+  const std::scoped_lock lock(mutex_);
+  return events_;
+}
+
+void ScriptedWorld::happened(std::string event) {
+  const std::scoped_lock lock(mutex_);
+  events_.push_back(std::move(event));
 }
 
 bool ScriptedWorld::has(const std::string& name) const {

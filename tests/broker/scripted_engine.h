@@ -30,6 +30,12 @@ class ScriptedWorld {
   void fail_apply(Fault fault) { apply_fault = fault; }
   void fail_revokes(int n) { revoke_faults = n; }  // the next n; -1: all
 
+  // From then on leases are revoked together as well; fail_revokes() holds for that too.
+  std::atomic<bool> batches{false};
+  // What was done to whom: "lock NAME", "drop NAME".
+  std::vector<std::string> events() const;
+  void happened(std::string event);
+
   std::atomic<Fault> apply_fault{Fault::kNone};
   std::atomic<int> revoke_faults{0};
   std::atomic<int> revokes{0};
@@ -46,6 +52,7 @@ class ScriptedWorld {
  private:
   mutable std::mutex mutex_;
   std::set<std::string> names_;
+  std::vector<std::string> events_;
 };
 
 // An engine whose credentials are names in a set. Its path is creds/{role}, its role "locked" locks
