@@ -42,6 +42,21 @@ bool may_pass(std::string_view sqlstate) {
          sqlstate == "25006";
 }
 
+// "FATAL:  28P01: …" → "28P01"; of several attempts the last.
+std::string sqlstate_in(std::string_view message) {
+  constexpr std::size_t kLength = 5;
+  for (auto at = message.rfind(":  "); at != std::string_view::npos && at > 0;
+       at = message.rfind(":  ", at - 1)) {
+    const std::string_view code = message.substr(at + 3, kLength);
+    const bool is_code = code.size() == kLength && message.substr(at + 3 + kLength, 2) == ": " &&
+                         std::all_of(code.begin(), code.end(), [](char c) {
+                           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
+                         });
+    if (is_code) return std::string(code);
+  }
+  return "";
+}
+
 double seconds_of(SteadyTime time) {
   return static_cast<double>(time.time_since_epoch().count()) / 1000.0;
 }
@@ -85,7 +100,23 @@ Result<std::unique_ptr<Connection>> Connection::open(const TargetSettings& setti
   return connection;
 }
 
-Status Connection::connect(SteadyTime deadline) {
+Result<Login> Connection::try_login(const TargetSettings& settings, const Clock& clock,
+                                    SteadyTime deadline) {
+  Connection connection(settings, clock);
+  deadline = std::min(deadline, clock.steady() + settings.connect_timeout);
+  const Status connected = connection.connect(deadline, true);
+  if (connected)
+    return PQconnectionUsedPassword(connection.connection_) != 0 ? Login::kAccepted
+                                                                 : Login::kUnproven;
+  if (connection.sqlstate_.starts_with("28")) return Login::kRejected;
+  // The database is looked at after the password: no right to connect to it.
+  if (connection.sqlstate_ == "42501") return Login::kAccepted;
+  return connected.error();
+}
+
+// `with_sqlstate`: where the server refuses, sqlstate() tells why. libpq gives it away only within
+// its verbose message.
+Status Connection::connect(SteadyTime deadline, bool with_sqlstate) {
   std::vector<const char*> keys, values;
   for (const auto& [key, value] : settings_.parameters) {
     keys.push_back(key.c_str());
@@ -105,6 +136,7 @@ Status Connection::connect(SteadyTime deadline) {
   };
   if (connection_ == nullptr) return failed("out of memory");
   PQsetNoticeReceiver(connection_, ignore_notice, nullptr);
+  if (with_sqlstate) PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
 
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
   while (PQstatus(connection_) != CONNECTION_BAD && next != PGRES_POLLING_OK) {
@@ -114,8 +146,11 @@ Status Connection::connect(SteadyTime deadline) {
     if (waited == Wait::kFailed) return failed("the socket failed");
     next = PQconnectPoll(connection_);
   }
-  if (PQstatus(connection_) != CONNECTION_OK)
-    return failed(scrubbed(one_line(PQerrorMessage(connection_)), {}));
+  if (PQstatus(connection_) != CONNECTION_OK) {
+    std::string message = scrubbed(one_line(PQerrorMessage(connection_)), {});
+    if (with_sqlstate) sqlstate_ = sqlstate_in(message);
+    return failed(std::move(message));
+  }
   if (PQsetnonblocking(connection_, 1) != 0)
     return failed("the socket cannot be made non-blocking");
   return ok();
@@ -301,13 +336,20 @@ void Connection::roll_back() {
   detail_ = std::move(detail);
 }
 
-std::string Connection::begin(SteadyTime deadline) const {
+std::string Connection::time_limit(SteadyTime deadline) const {
+  return fmt::format("SET LOCAL statement_timeout = {};\n", millis_until(deadline));
+}
+
+std::int64_t Connection::millis_until(SteadyTime deadline) const {
   const auto left = std::max<std::int64_t>(1, (deadline - clock_.steady()).count());
-  const auto millis = std::min<std::int64_t>(left, 86'400'000);
+  return std::min<std::int64_t>(left, 86'400'000);
+}
+
+std::string Connection::begin(SteadyTime deadline) const {
   return fmt::format(
       "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL statement_timeout = {0}; "
       "SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = {0};\n",
-      millis);
+      millis_until(deadline));
 }
 
 double Connection::server_seconds(SteadyTime time) const {

@@ -20,6 +20,13 @@ namespace curfew::engines::postgres {
 using Row = std::vector<std::optional<std::string>>;
 using Rows = std::vector<Row>;
 
+// What a server says to a login with a password.
+enum class Login {
+  kAccepted,
+  kRejected,  // wrong password, no such user, no right to log in, or its rules for hosts say no
+  kUnproven,  // let in without having asked for the password
+};
+
 // One connection to a target: non-blocking libpq underneath, blocking with a deadline above.
 //
 // Errors of run() tell what became of the statements:
@@ -37,6 +44,9 @@ class Connection {
   // settings' connect_timeout bounds it, name resolution excepted. kUnavailable: not connected.
   static Result<std::unique_ptr<Connection>> open(const TargetSettings& settings,
                                                   const Clock& clock, SteadyTime deadline);
+  // Logs in and out again. An error, kUnavailable: the server could not be asked.
+  static Result<Login> try_login(const TargetSettings& settings, const Clock& clock,
+                                 SteadyTime deadline);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -53,6 +63,8 @@ class Connection {
 
   // "BEGIN …" with time-outs that make the server give up at about `deadline` by itself.
   std::string begin(SteadyTime deadline) const;
+  // The time-out alone, for a transaction whose statements may have changed it.
+  std::string time_limit(SteadyTime deadline) const;
 
   // The server's clock at `time`, in seconds since 1970, from what it was when the connection was
   // opened.
@@ -85,9 +97,10 @@ class Connection {
   struct Answer;
 
   Connection(const TargetSettings& settings, const Clock& clock);
-  Status connect(SteadyTime deadline);
+  Status connect(SteadyTime deadline, bool with_sqlstate = false);
   Status prepare_session(SteadyTime deadline);
   Wait wait(short events, SteadyTime deadline) const;
+  std::int64_t millis_until(SteadyTime deadline) const;
   Result<bool> flush(SteadyTime deadline);
   void receive(SteadyTime deadline, Answer& answer);
   void take(pg_result* result, Answer& answer);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engines/postgres/fence.h"
 #include "engines/postgres/lease_transaction.h"
 #include "engines/postgres/scram.h"
 #include "engines/postgres/sql_text.h"
@@ -12,16 +13,6 @@ namespace curfew::engines::postgres {
 namespace {
 
 constexpr int kAttemptsMax = 4;
-
-// Fails, by the server's own clock, when a create arrives or finishes too late to be waited for:
-// the words are no number, and the server's error repeats them.
-constexpr const char* kTooLate = "the deadline passed at the target";
-std::string fence(double server_deadline) {
-  return fmt::format(
-      "SELECT (CASE WHEN pg_catalog.clock_timestamp() < pg_catalog.to_timestamp({:.3f}) THEN '0' "
-      "ELSE '{}' END)::pg_catalog.int4;\n",
-      server_deadline, kTooLate);
-}
 
 struct Work {
   std::string statements;
@@ -55,7 +46,7 @@ std::string create_sql(const Connection& connection, const Work& work, const Lea
       work.statements, {lease.database_role, pair.verifier, expiry_text(intent.expires_at())}));
   const std::string name = quote_identifier(lease.database_role);
   sql += fmt::format("COMMENT ON ROLE {} IS {};\n", name, quote_literal(mark));
-  sql += fence(connection.server_seconds(deadline));
+  sql += deadline_fence(connection.server_seconds(deadline));
   sql += fmt::format("SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {};\nCOMMIT",
                      quote_literal(lease.database_role));
   return sql;
@@ -130,7 +121,7 @@ Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_
                     facts};
     }
     Error error = std::move(rows).error();
-    const bool too_late = error.message.find(kTooLate) != std::string::npos;
+    const bool too_late = failed_at_fence(error);
     if (too_late) connection->taint();
     const bool again = attempt < kAttemptsMax && worth_another_try(*connection, error, too_late) &&
                        clock.steady() < deadline;

@@ -155,6 +155,10 @@ std::string lease_lock(std::string_view lease_id) {
   return lock_statement(lease_lock_key(lease_id));
 }
 
+std::string password_lock(std::string_view user) {
+  return lock_statement(lock_key("curfew password\n" + std::string(user)));
+}
+
 std::string grant_lock() {
   return lock_statement(lock_key("curfew grants"));
 }

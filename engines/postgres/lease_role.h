@@ -52,6 +52,9 @@ std::string lease_lock(std::string_view lease_id);
 // The number of that lock.
 std::int64_t lease_lock_key(std::string_view lease_id);
 
+// The same for all who change the password of one database user.
+std::string password_lock(std::string_view user);
+
 // The same for all who change access lists in a database; otherwise PostgreSQL fails them with
 // "tuple concurrently updated".
 std::string grant_lock();

@@ -12,15 +12,21 @@
 #include "engines/postgres/roles.h"
 #include "engines/postgres/sql_text.h"
 #include "engines/postgres/statements.h"
+#include "engines/postgres/static_role_paths.h"
+#include "engines/postgres/static_rotation.h"
 #include "engines/postgres/target_pools.h"
 #include "engines/postgres/verifier_stock.h"
 
 namespace curfew::engines::postgres {
 namespace {
 
-CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles) {
+// What is done by itself, by the target's name.
+constexpr std::string_view kStaticChore = "static/";
+
+CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths& static_roles) {
   std::vector<CallRoutes::Route> all = config.routes();
   for (CallRoutes::Route& route : roles.routes()) all.push_back(std::move(route));
+  for (CallRoutes::Route& route : static_roles.routes()) all.push_back(std::move(route));
   all.push_back({{.pattern = "creds/{name}",
                   .summary = "A new database role under a lease",
                   .fields = {{"ttl", FieldType::kDuration, "how long it should live"}},
@@ -41,7 +47,9 @@ class PostgresEngine final : public SecretEngine {
                            const CallContext& context) {
                       return revoke(lease_id, handle, phases, context);
                     }),
-        routes_(joined_routes(config_paths_, role_paths_)) {}
+        static_rotation_(services_, pools_, stock_, options.rotation),
+        static_role_paths_(services_, static_rotation_),
+        routes_(joined_routes(config_paths_, role_paths_, static_role_paths_)) {}
 
   std::string_view type() const override { return "database"; }
   const CallRoutes& routes() const override { return routes_; }
@@ -60,6 +68,8 @@ class PostgresEngine final : public SecretEngine {
   Result<Presence> probe(const std::string& lease_id, const Handle& handle,
                          const CallContext& context) override;
   Result<std::vector<Handle>> list_owned(const CallContext& context) override;
+  Result<std::vector<std::string>> chores() const override;
+  Result<Tended> tend(const std::string& chore, const CallContext& context) override;
 
  private:
   Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
@@ -71,6 +81,8 @@ class PostgresEngine final : public SecretEngine {
   VerifierStock stock_;
   ConfigPaths config_paths_;
   RolePaths role_paths_;
+  StaticRotation static_rotation_;
+  StaticRolePaths static_role_paths_;
   const CallRoutes routes_;
 };
 
@@ -79,6 +91,8 @@ Result<std::optional<bool>> PostgresEngine::exists(const Call& call) const {
   std::string key;
   if (name != call.params.end() && call.path.starts_with("config/")) key = config_key(name->second);
   if (name != call.params.end() && call.path.starts_with("roles/")) key = role_key(name->second);
+  if (name != call.params.end() && call.path.starts_with("static-roles/"))
+    key = static_role_key(name->second);
   if (key.empty()) return std::optional<bool>{};
   ASSIGN_OR_RETURN(const auto stored, services_.storage.get(key));
   return std::optional{stored.has_value()};
@@ -183,6 +197,25 @@ Status PostgresEngine::list_target(const std::string& target, const CallContext&
     out.push_back(std::move(handle));
   }
   return ok();
+}
+
+Result<std::vector<std::string>> PostgresEngine::chores() const {
+  std::vector<std::string> out;
+  RETURN_IF_ERROR(services_.storage.read([&](const StorageReader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto targets, reader.list("config/"));
+    for (const std::string& target : targets) {
+      ASSIGN_OR_RETURN(const auto users, reader.list(static_users_prefix(target)));
+      if (!users.empty()) out.push_back(std::string(kStaticChore) + target);
+    }
+    return ok();
+  }));
+  return out;
+}
+
+Result<Tended> PostgresEngine::tend(const std::string& chore, const CallContext& context) {
+  if (chore.starts_with(kStaticChore))
+    return static_rotation_.tend(chore.substr(kStaticChore.size()), context);
+  return Error{Errc::kInternal, fmt::format("the database engine has no work \"{}\"", chore)};
 }
 
 Result<std::shared_ptr<Pool>> PostgresEngine::pool_of(const std::string& target) {

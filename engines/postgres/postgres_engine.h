@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "engines/engine.h"
 #include "engines/postgres/pool.h"
+#include "engines/postgres/static_rotation.h"
 
 namespace curfew::engines::postgres {
 
@@ -14,10 +15,12 @@ struct PostgresOptions {
   Millis verify_time{10'000};
   std::size_t verifiers_ready = 16;
   Pool::Limits pool = {};
+  RotationOptions rotation = {};
 };
 
 // The engine for leased PostgreSQL roles. Its type is "database", as Vault's clients mount it; its
-// paths are config/<name>, roles/<name>, creds/<name> and reset/<name>. An error refuses the mount.
+// paths are config/<name>, reset/<name>, roles/<name>, creds/<name>, static-roles/<name>,
+// static-creds/<name> and rotate-role/<name>. An error refuses the mount.
 Result<std::unique_ptr<SecretEngine>> make_postgres_engine(Services services,
                                                            PostgresOptions options = {});
 

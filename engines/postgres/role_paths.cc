@@ -7,6 +7,7 @@
 #include "engines/postgres/roles.h"
 #include "engines/postgres/statement_lint.h"
 #include "engines/postgres/statements.h"
+#include "engines/postgres/static_role.h"
 
 namespace curfew::engines::postgres {
 namespace {
@@ -49,6 +50,9 @@ Result<Reply> RolePaths::write(const Call& call) {
   Reply reply;
   RETURN_IF_ERROR(judge(role, wanted, reply.warnings));
   RETURN_IF_ERROR(services_.storage.write([&](StorageWriter& writer) -> Status {
+    ASSIGN_OR_RETURN(const auto static_role, writer.get(static_role_key(name)));
+    if (static_role)
+      return Error{Errc::kInvalidArgument, "Role and Static Role names must be unique"};
     ASSIGN_OR_RETURN(const auto now, writer.get(role_key(name)));
     if (now != before)
       return Error{Errc::kConflict, fmt::format("roles/{} was changed by somebody else in the "

@@ -33,13 +33,19 @@ class PostgresWorld {
   // `real_time`: for tests of deadlines; otherwise the engine's clock stands still.
   explicit PostgresWorld(bool real_time = false, test::PgAddress server = test::test_server())
       : database(std::move(server)), target_(database.name() + "_pg") {
-    Services services = memory.services();
-    const Clock& clock = real_time ? static_cast<const Clock&>(system_clock_) : memory.clock;
-    clock_ = &clock;
-    Services chosen{services.mount_accessor, services.options,   services.storage,
-                    services.leases,         services.passwords, clock,
-                    services.random,         services.log};
-    engine = std::move(*make_postgres_engine(chosen, {.verify_time = Millis{5'000}}));
+    clock_ = real_time ? static_cast<const Clock*>(&system_clock_) : &memory.clock;
+    start({});
+  }
+
+  // Throws the engine away, if there is one, and makes another on the same storage, as after a
+  // crash.
+  void start(RotationOptions rotation) {
+    engine.reset();
+    const Services services = memory.services();
+    Services chosen{services.mount_accessor, services.options, services.storage, services.leases,
+                    services.passwords,      *clock_,          services.random,  services.log};
+    engine = std::move(*make_postgres_engine(
+        chosen, {.verify_time = Millis{5'000}, .rotation = std::move(rotation)}));
   }
 
   const std::string& target() const { return target_; }
