@@ -16,6 +16,7 @@ void add_secrets_commands(CommandTable& table);
 void add_auth_commands(CommandTable& table);
 void add_audit_commands(CommandTable& table);
 void add_operator_commands(CommandTable& table);
+void add_target_commands(CommandTable& table);
 void add_local_commands(CommandTable& table);  // help, version, completion
 
 }  // namespace curfew::cli

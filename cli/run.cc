@@ -160,6 +160,7 @@ CommandTable make_command_table(const CliOptions& options) {
   add_auth_commands(table);
   add_audit_commands(table);
   add_operator_commands(table);
+  add_target_commands(table);
   add_local_commands(table);
   for (const Command& command : options.more_commands) table.commands.push_back(command);
   return table;

@@ -72,34 +72,38 @@ Result<Secret> load_token(const std::string& path) {
   return token;
 }
 
-Status store_token(const std::string& path, const Secret& token) {
-  if (path.empty()) {
-    return Error{Errc::kInvalidArgument,
-                 "there is no home directory to keep the token in: set HOME, or use -no-store and "
-                 "CURFEW_TOKEN"};
-  }
+Status store_private_file(const std::string& path, const std::string& what, const Secret& secret) {
   const std::string fresh = path + ".new";
   ::unlink(fresh.c_str());  // left over from a process that was killed
   const Descriptor file(
       ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (file.get() < 0) return file_error("cannot create the token file", fresh);
-  const std::string& text = token.reveal();
+  if (file.get() < 0) return file_error("cannot create the " + what, fresh);
+  const std::string& text = secret.reveal();
   std::size_t done = 0;
   while (done < text.size()) {
     const ssize_t written = ::write(file.get(), text.data() + done, text.size() - done);
     if (written < 0) {
-      Error error = file_error("cannot write the token file", fresh);
+      Error error = file_error("cannot write the " + what, fresh);
       ::unlink(fresh.c_str());
       return error;
     }
     done += static_cast<std::size_t>(written);
   }
   if (::fsync(file.get()) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    Error error = file_error("cannot store the token file", path);
+    Error error = file_error("cannot store the " + what, path);
     ::unlink(fresh.c_str());
     return error;
   }
   return ok();
+}
+
+Status store_token(const std::string& path, const Secret& token) {
+  if (path.empty()) {
+    return Error{Errc::kInvalidArgument,
+                 "there is no home directory to keep the token in: set HOME, or use -no-store and "
+                 "CURFEW_TOKEN"};
+  }
+  return store_private_file(path, "token file", token);
 }
 
 }  // namespace curfew::cli

@@ -20,4 +20,8 @@ Result<Secret> load_token(const std::string& path);
 // is as it was.
 Status store_token(const std::string& path, const Secret& token);
 
+// Puts a secret into a file that its owner alone can read, in place of what was there. Crash-safe:
+// the file is the old one or the new one. `what` names it in errors, which are kInvalidArgument.
+Status store_private_file(const std::string& path, const std::string& what, const Secret& secret);
+
 }  // namespace curfew::cli

@@ -220,10 +220,7 @@ class Attempt {
   Status lock_out() {
     ASSIGN_OR_RETURN(const auto role, find());
     if (!role) return ok();
-    std::string sql = fmt::format("ALTER ROLE {} NOLOGIN PASSWORD NULL CONNECTION LIMIT 0",
-                                  quote_identifier(role->name));
-    for (const std::string& attribute : role->attributes) sql += " NO" + attribute;
-    RETURN_IF_ERROR(step("locking the role out, as a revocation does", sql));
+    RETURN_IF_ERROR(step("locking the role out, as a revocation does", lock_out_sql(*role)));
     for (const Membership& membership : role->memberships) {
       if (membership.member != role->name) continue;
       auto revoked =
