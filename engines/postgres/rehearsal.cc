@@ -60,6 +60,16 @@ bool reaches_out(const std::vector<std::string>& elements) {
   return text.find("dblink") != std::string::npos;
 }
 
+// Whether any list of the role's statements is so, as far as the texts tell.
+bool any_list(const LeaseRole& role, bool StatementFacts::*is_so) {
+  for (const auto* list : {&role.creation_statements, &role.renew_statements,
+                           &role.revocation_statements, &role.rollback_statements}) {
+    const auto facts = examine_statements("statements", *list);
+    if (!facts || (*facts).*is_so) return true;
+  }
+  return false;
+}
+
 Error no_end(Error error) {
   error.message = fmt::format(
       "rehearsing the role came to no end: {}; nothing was stored. Try again, or write it with "
@@ -106,6 +116,8 @@ class Attempt {
     RETURN_IF_ERROR(step("marking the role", fmt::format("COMMENT ON ROLE {} IS {}", name(),
                                                          quote_literal(script_.mark))));
     ASSIGN_OR_RETURN(const auto found, find());
+    // The other steps begin as the login, whatever role creation went on as.
+    RETURN_IF_ERROR(step("preparing", "RESET ROLE"));
     if (!found)
       return Error{Errc::kInternal, "the role that was rehearsed cannot be found by its mark"};
     oid_ = found->oid;
@@ -137,13 +149,13 @@ class Attempt {
   std::string name() const { return quote_identifier(script_.lease.database_role); }
 
   Status begin() {
-    const auto facts = examine_statements("creation_statements", role_.creation_statements);
     auto begun = transaction_.begin();
     if (!begun) return explained("beginning", std::move(begun).error(), connection_);
-    ASSIGN_OR_RETURN(const Rows rows,
-                     step("looking at the target",
-                          (facts && facts->grants_on_objects ? grant_lock() : std::string()) +
-                              definer_functions_sql()));
+    ASSIGN_OR_RETURN(
+        const Rows rows,
+        step("looking at the target",
+             (any_list(role_, &StatementFacts::grants_on_objects) ? grant_lock() : "") +
+                 definer_functions_sql()));
     if (!rows.empty() && !rows.front().empty()) definers_before_ = rows.front()[0].value_or("{}");
     return ok();
   }
@@ -182,6 +194,14 @@ class Attempt {
     return ok();
   }
 
+  // Of the three lists that begin as the login.
+  Status run_later_list(std::string_view field, const std::vector<std::string>& elements,
+                        WallTime expires_at) {
+    RETURN_IF_ERROR(run_list(field, elements, "", expires_at));
+    RETURN_IF_ERROR(step("preparing", "RESET ROLE"));
+    return ok();
+  }
+
   Status renew() {
     const WallTime later = script_.expires_at + kRenewedBy;
     const auto facts = examine_statements("renew_statements", role_.renew_statements);
@@ -190,7 +210,7 @@ class Attempt {
                                                             name(), expiry_text(later))));
       return ok();
     }
-    RETURN_IF_ERROR(run_list("renew_statements", role_.renew_statements, "", later));
+    RETURN_IF_ERROR(run_later_list("renew_statements", role_.renew_statements, later));
     ASSIGN_OR_RETURN(
         const Rows rows,
         step("looking at the expiry", fmt::format("SELECT rolvaliduntil >= '{}'::timestamptz FROM "
@@ -212,7 +232,7 @@ class Attempt {
     if (facts && facts->empty) return ok();
     RETURN_IF_ERROR(step("preparing", "SAVEPOINT curfew_rehearsal"));
     RETURN_IF_ERROR(
-        run_list("rollback_statements", role_.rollback_statements, "", script_.expires_at));
+        run_later_list("rollback_statements", role_.rollback_statements, script_.expires_at));
     RETURN_IF_ERROR(step("preparing", "ROLLBACK TO SAVEPOINT curfew_rehearsal"));
     return ok();
   }
@@ -241,8 +261,7 @@ class Attempt {
     const auto facts = examine_statements("revocation_statements", role_.revocation_statements);
     // A bare DROP ROLE runs after the cleaning.
     if (facts && (facts->empty || facts->only_drops_role)) return ok();
-    if (facts && facts->grants_on_objects) RETURN_IF_ERROR(step("preparing", grant_lock()));
-    return run_list("revocation_statements", role_.revocation_statements, "", script_.expires_at);
+    return run_later_list("revocation_statements", role_.revocation_statements, script_.expires_at);
   }
 
   Status clean_and_drop() {
@@ -286,15 +305,6 @@ Result<Script> write_script(const Rehearsal::Surroundings& around, const LeaseRo
                      kScramIterationsDefault);
   script.expires_at = now + kLifetime;
   return script;
-}
-
-bool changes_session(const LeaseRole& role) {
-  for (const auto* list : {&role.creation_statements, &role.renew_statements,
-                           &role.revocation_statements, &role.rollback_statements}) {
-    const auto facts = examine_statements("statements", *list);
-    if (!facts || facts->changes_session) return true;
-  }
-  return false;
 }
 
 // Others changed the same rows at the same time.
@@ -346,7 +356,7 @@ Result<std::vector<Finding>> Rehearsal::run(
   const bool committed = reaches_out(role_.creation_statements) ||
                          reaches_out(role_.renew_statements) ||
                          reaches_out(role_.revocation_statements);
-  const bool taints = changes_session(role_);
+  const bool taints = any_list(role_, &StatementFacts::changes_session);
   for (int tries = 1;; ++tries) {
     ASSIGN_OR_RETURN(const Script script, write_script(around_, role_, config_));
     std::vector<Finding> findings;

@@ -1,6 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "engines/postgres/role_rights.h"
 #include "tests/engines/postgres/postgres_fixture.h"
 
@@ -184,6 +187,31 @@ TEST_F(RehearsalTest, revocation_statements_run_as_they_will_run) {
               IsEmpty());
   EXPECT_THAT(refusal("SELECT 1", {{"revocation_statements", {"DROP OWNED BY \"{{name}}\""}}}),
               AllOf(HasSubstr("revocation_statements[0], line 1"), HasSubstr("permission denied")));
+}
+
+TEST_F(RehearsalTest, a_list_that_goes_on_as_another_role_does_not_disturb_the_next) {
+  EXPECT_THAT(
+      warnings(
+          "SELECT 1",
+          {{"renew_statements",
+            {"ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}'; SET LOCAL ROLE " + group_}}}),
+      IsEmpty());
+}
+
+TEST_F(RehearsalTest, rehearsals_and_issuing_do_not_disturb_each_other) {
+  superuser_.run("ALTER TABLE customers OWNER TO " + login_.user);
+  const std::string grant = "GRANT SELECT ON customers TO \"{{name}}\"";
+  world_.role("busy", grant);
+  std::atomic<int> failed{0};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 3; ++i)
+    writers.emplace_back([&, i] {
+      for (int round = 0; round < 4; ++round)
+        if (!write("w" + std::to_string(i), grant)) ++failed;
+    });
+  for (int i = 0; i < 8; ++i) world_.revoke(world_.issue("busy"));
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(failed.load(), 0);
 }
 
 TEST_F(RehearsalTest, statements_that_need_other_sessions_get_a_real_role) {
