@@ -10,6 +10,7 @@ void add_login_commands(CommandTable& table);        // login, print token
 void add_kv_commands(CommandTable& table);           // kv get put patch list delete …
 void add_kv_metadata_commands(CommandTable& table);  // kv metadata …
 void add_lease_commands(CommandTable& table);
+void add_quarantine_commands(CommandTable& table);
 void add_token_commands(CommandTable& table);
 void add_policy_commands(CommandTable& table);
 void add_secrets_commands(CommandTable& table);

@@ -154,6 +154,7 @@ CommandTable make_command_table(const CliOptions& options) {
   add_kv_commands(table);
   add_kv_metadata_commands(table);
   add_lease_commands(table);
+  add_quarantine_commands(table);
   add_token_commands(table);
   add_policy_commands(table);
   add_secrets_commands(table);

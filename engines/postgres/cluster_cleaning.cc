@@ -42,7 +42,7 @@ Result<Cleaned> ClusterCleaning::clean_home(Scope scope) {
   LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
   ASSIGN_OR_RETURN(const auto role, transaction.begin());
   if (!role) return Cleaned{};
-  ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, *role, scope));
+  ASSIGN_OR_RETURN(Cleaned cleaned, clean(transaction, *role, scope));
   RETURN_IF_ERROR(transaction.commit());
   return cleaned;
 }
@@ -57,10 +57,19 @@ Result<Cleaned> ClusterCleaning::clean_elsewhere(const std::string& database, St
   LeaseTransaction transaction(**connection, lease_id_, handle_, deadline);
   ASSIGN_OR_RETURN(const auto role, transaction.begin());
   if (!role) return Cleaned{};
-  ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, *role, Scope::kDatabase));
+  ASSIGN_OR_RETURN(Cleaned cleaned, clean(transaction, *role, Scope::kDatabase));
   const Status nothing_left = check_nothing_left(transaction, *role);
   RETURN_IF_ERROR(transaction.commit());
   RETURN_IF_ERROR(nothing_left);
+  return cleaned;
+}
+
+// What is put away is remembered before it is committed.
+Result<Cleaned> ClusterCleaning::clean(Transaction& transaction, const FoundRole& role,
+                                       Scope scope) {
+  ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, role, scope));
+  RETURN_IF_ERROR(quarantine_.add(lease_id_, handle_, transaction.connection().database(),
+                                  cleaned.kept, clock_.wall()));
   return cleaned;
 }
 

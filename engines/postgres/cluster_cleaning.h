@@ -12,6 +12,7 @@
 #include "engines/postgres/cleaning.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/pool.h"
+#include "engines/postgres/quarantine_log.h"
 
 namespace curfew::engines::postgres {
 
@@ -28,10 +29,11 @@ struct ClusterCleaned {
 class ClusterCleaning {
  public:
   ClusterCleaning(Pool& pool, const std::string& lease_id, const LeaseHandle& handle,
-                  const Clock& clock, Log& log, SteadyTime deadline)
+                  QuarantineLog& quarantine, const Clock& clock, Log& log, SteadyTime deadline)
       : pool_(pool),
         lease_id_(lease_id),
         handle_(handle),
+        quarantine_(quarantine),
         clock_(clock),
         log_(log),
         deadline_(deadline) {}
@@ -44,6 +46,7 @@ class ClusterCleaning {
  private:
   Result<Cleaned> clean_home(Scope scope);
   Result<Cleaned> clean_elsewhere(const std::string& database, SteadyTime deadline);
+  Result<Cleaned> clean(Transaction& transaction, const FoundRole& role, Scope scope);
   Status check_nothing_left(Transaction& transaction, const FoundRole& role) const;
   std::optional<Error> unreachable(const std::string& database, Error error);
   void note(const std::string& database, const Result<Cleaned>& result);
@@ -51,6 +54,7 @@ class ClusterCleaning {
   Pool& pool_;
   const std::string& lease_id_;
   const LeaseHandle& handle_;
+  QuarantineLog& quarantine_;
   const Clock& clock_;
   Log& log_;
   const SteadyTime deadline_;

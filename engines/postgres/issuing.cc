@@ -90,6 +90,7 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.rollback_statements = role.rollback_statements;
   lease.entity = request.attribution.entity_id;
   lease.trace = request.attribution.trace_id;
+  lease.requested_by = request.attribution.display_name;
   const std::string policy =
       role.password_policy().empty() ? config.password_policy : role.password_policy();
   return IssuePlan{role.name,

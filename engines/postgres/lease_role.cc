@@ -105,6 +105,7 @@ Handle LeaseHandle::to_handle() const {
   if (!rollback_statements.empty()) fields["rollback_statements"] = rollback_statements;
   if (!entity.empty()) fields["entity"] = entity;
   if (!trace.empty()) fields["trace"] = trace;
+  if (!requested_by.empty()) fields["requested_by"] = requested_by;
   if (role_oid != 0) fields["role_oid"] = role_oid;
   return {target, std::move(fields), database_role};
 }
@@ -125,6 +126,7 @@ Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
   if (rollback) out.rollback_statements = std::move(*rollback);
   out.entity = text_at(handle.fields, "entity");
   out.trace = text_at(handle.fields, "trace");
+  out.requested_by = text_at(handle.fields, "requested_by");
   return out;
 }
 

@@ -26,6 +26,7 @@ struct LeaseHandle {
   std::vector<std::string> rollback_statements = {};
   std::string entity = {};  // for the mark
   std::string trace = {};
+  std::string requested_by = {};  // the name of the token that asked
 
   Handle to_handle() const;
   // kCorrupt: it is not one of this engine.

@@ -7,6 +7,8 @@
 #include "engines/postgres/config_paths.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/quarantine_log.h"
+#include "engines/postgres/quarantine_paths.h"
 #include "engines/postgres/revocation.h"
 #include "engines/postgres/role_paths.h"
 #include "engines/postgres/roles.h"
@@ -23,10 +25,12 @@ namespace {
 // What is done by itself, by the target's name.
 constexpr std::string_view kStaticChore = "static/";
 
-CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths& static_roles) {
+CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths& static_roles,
+                         QuarantinePaths& quarantine) {
   std::vector<CallRoutes::Route> all = config.routes();
   for (CallRoutes::Route& route : roles.routes()) all.push_back(std::move(route));
   for (CallRoutes::Route& route : static_roles.routes()) all.push_back(std::move(route));
+  for (CallRoutes::Route& route : quarantine.routes()) all.push_back(std::move(route));
   all.push_back({{.pattern = "creds/{name}",
                   .summary = "A new database role under a lease",
                   .fields = {{"ttl", FieldType::kDuration, "how long it should live"}},
@@ -49,7 +53,10 @@ class PostgresEngine final : public SecretEngine {
                     }),
         static_rotation_(services_, pools_, stock_, options.rotation),
         static_role_paths_(services_, static_rotation_),
-        routes_(joined_routes(config_paths_, role_paths_, static_role_paths_)) {}
+        quarantine_log_(services.storage),
+        quarantine_paths_(quarantine_log_, services.clock, options.verify_time,
+                          [this](const std::string& target) { return pool_of(target); }),
+        routes_(joined_routes(config_paths_, role_paths_, static_role_paths_, quarantine_paths_)) {}
 
   std::string_view type() const override { return "database"; }
   const CallRoutes& routes() const override { return routes_; }
@@ -83,6 +90,8 @@ class PostgresEngine final : public SecretEngine {
   RolePaths role_paths_;
   StaticRotation static_rotation_;
   StaticRolePaths static_role_paths_;
+  QuarantineLog quarantine_log_;
+  QuarantinePaths quarantine_paths_;
   const CallRoutes routes_;
 };
 
@@ -123,8 +132,8 @@ Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle
                                        PhaseRecord& phases, const CallContext& context) {
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
   ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
-  return Revocation(std::move(pool), lease_id, lease, phases, services_.clock, services_.log,
-                    context.deadline)
+  return Revocation(std::move(pool), lease_id, lease, phases, quarantine_log_, services_.clock,
+                    services_.log, context.deadline)
       .run();
 }
 

@@ -71,13 +71,14 @@ WHERE b.datname = pg_catalog.current_database();
 }  // namespace
 
 Revocation::Revocation(std::shared_ptr<Pool> pool, const std::string& lease_id,
-                       const LeaseHandle& handle, PhaseRecord& phases, const Clock& clock, Log& log,
-                       SteadyTime deadline)
+                       const LeaseHandle& handle, PhaseRecord& phases, QuarantineLog& quarantine,
+                       const Clock& clock, Log& log, SteadyTime deadline)
     : pool_(std::move(pool)),
       lease_id_(lease_id),
       handle_(handle),
       was_active_(handle.role_oid != 0),
       phases_(phases),
+      quarantine_(quarantine),
       clock_(clock),
       log_(log),
       deadline_(deadline) {}
@@ -256,7 +257,8 @@ Status Revocation::clean() {
 Status Revocation::clean_cluster(std::vector<std::string> elsewhere, Json& note) {
   look_.reset();
   ClusterCleaned cleaned =
-      ClusterCleaning(*pool_, lease_id_, handle_, clock_, log_, deadline_).run(elsewhere);
+      ClusterCleaning(*pool_, lease_id_, handle_, quarantine_, clock_, log_, deadline_)
+          .run(elsewhere);
   note["databases"] = std::move(cleaned.databases);
   for (std::string& warning : cleaned.warnings) warn(std::move(warning));
   if (cleaned.error) return std::move(*cleaned.error);

@@ -30,7 +30,8 @@ class LeaseTransaction;
 class Revocation {
  public:
   Revocation(std::shared_ptr<Pool> pool, const std::string& lease_id, const LeaseHandle& handle,
-             PhaseRecord& phases, const Clock& clock, Log& log, SteadyTime deadline);
+             PhaseRecord& phases, QuarantineLog& quarantine, const Clock& clock, Log& log,
+             SteadyTime deadline);
 
   // kRefused: the target forbids something, the message says what to grant or do; kUnavailable,
   // kInDoubt, kOverloaded: try again later.
@@ -64,6 +65,7 @@ class Revocation {
   LeaseHandle handle_;  // learns the oid, and the name where somebody changed it
   const bool was_active_;
   PhaseRecord& phases_;
+  QuarantineLog& quarantine_;
   const Clock& clock_;
   Log& log_;
   const SteadyTime deadline_;
