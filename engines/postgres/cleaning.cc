@@ -24,6 +24,19 @@ std::uint32_t to_oid(const std::optional<std::string>& text) {
   return static_cast<std::uint32_t>(std::strtoul(text.value_or("0").c_str(), nullptr, 10));
 }
 
+// Rows: a schema of others in which the role owns something and the quarantine role may not create.
+std::string closed_schemas_sql(std::uint32_t oid) {
+  return fmt::format(
+      R"sql(SELECT DISTINCT n.oid::regnamespace::text
+FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
+JOIN pg_catalog.pg_namespace n ON i.schema IN (n.nspname, pg_catalog.quote_ident(n.nspname))
+WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {0}
+  AND d.deptype = 'o' AND b.datname = pg_catalog.current_database() AND n.nspowner <> {0}
+  AND NOT pg_catalog.has_schema_privilege('{1}', n.oid, 'CREATE'))sql",
+      oid, kQuarantineRole);
+}
+
 Error explained(Error error, const FoundRole& role, const Connection& connection) {
   error.message = fmt::format("cleaning up behind database role \"{}\" in database \"{}\": {}",
                               role.name, connection.database(), error.message);
@@ -60,7 +73,7 @@ class Cleaning {
     RETURN_IF_ERROR(drop_code());
     RETURN_IF_ERROR(keep_data());
     RETURN_IF_ERROR(drop_owned());
-    return quarantine_.leave();
+    return leave_quarantine();
   }
 
   // What stays would run as whoever uses the table, so the access would not be over.
@@ -92,7 +105,7 @@ class Cleaning {
     if (!has_data) return ok();
     ASSIGN_OR_RETURN(const Rows closing, transaction_.run(close_holders_sql(role_.oid, scope_)));
     RETURN_IF_ERROR(run_all(closing));
-    RETURN_IF_ERROR(quarantine_.enter());
+    RETURN_IF_ERROR(enter_quarantine());
     std::string statements;
     for (const Row& row : rows) {
       statements += *row[2] + ";\n";
@@ -146,7 +159,7 @@ class Cleaning {
   Status keep_what_others_need(const Rows& owned) {
     ASSIGN_OR_RETURN(const Rows closing, transaction_.run(close_others_sql(role_.oid)));
     RETURN_IF_ERROR(run_all(closing));
-    RETURN_IF_ERROR(quarantine_.enter());
+    RETURN_IF_ERROR(enter_quarantine());
     RETURN_IF_ERROR(
         transaction_.run(fmt::format("REASSIGN OWNED BY {} TO {}", name_, kQuarantineRole)));
     RETURN_IF_ERROR(transaction_.run("DROP OWNED BY " + name_));
@@ -167,6 +180,27 @@ class Cleaning {
     return ok();
   }
 
+  // Who is to own something in a schema must be allowed to create there, for that moment.
+  Status enter_quarantine() {
+    RETURN_IF_ERROR(quarantine_.enter());
+    if (transaction_.connection().is_superuser()) return ok();
+    ASSIGN_OR_RETURN(const Rows rows, transaction_.run(closed_schemas_sql(role_.oid)));
+    for (const Row& row : rows) {
+      // Where this may not be done, giving the object away fails and says so.
+      if (transaction_.attempt(
+              fmt::format("GRANT CREATE ON SCHEMA {} TO {}", *row[0], kQuarantineRole)))
+        opened_schemas_.push_back(*row[0]);
+    }
+    return ok();
+  }
+
+  Status leave_quarantine() {
+    for (const std::string& schema : opened_schemas_)
+      RETURN_IF_ERROR(transaction_.run(
+          fmt::format("REVOKE CREATE ON SCHEMA {} FROM {}", schema, kQuarantineRole)));
+    return quarantine_.leave();
+  }
+
   Status run_all(const Rows& statements) {
     std::string all;
     for (const Row& row : statements) all += *row[0] + ";\n";
@@ -184,6 +218,7 @@ class Cleaning {
   const Scope scope_;
   const std::string name_;
   QuarantineRole quarantine_;
+  std::vector<std::string> opened_schemas_;
   Cleaned cleaned_;
 };
 

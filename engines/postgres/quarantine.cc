@@ -70,15 +70,13 @@ Error not_there(const QuarantineId& id) {
   return {Errc::kNotFound, fmt::format("there is no object {} in quarantine", id.text())};
 }
 
-// What the target refuses is for the caller to mend.
+// What the target refuses is for the caller to mend; `hint` is what a right that lacks needs.
 Error explained(const QuarantinedObject& object, std::string_view step, Error error,
-                const Connection& connection) {
+                const Connection& connection, std::string_view hint) {
   if (error.code == Errc::kRefused) error.code = Errc::kInvalidArgument;
   error.message = fmt::format("{} {} {} in database \"{}\": {}", step, object.kind, object.name,
                               object.database, error.message);
-  if (connection.sqlstate() == "42501")
-    error.message +=
-        fmt::format("; the broker's login {} may not do this: a superuser can", connection.login());
+  if (connection.sqlstate() == "42501") error.message += fmt::format("; {}", hint);
   return error;
 }
 
@@ -228,7 +226,13 @@ Result<QuarantinedObject> release_quarantined(Pool& pool, const QuarantineId& id
     return ok();
   };
   auto given = give();
-  if (!given) return explained(object, "releasing", std::move(given).error(), *connection);
+  if (!given) {
+    const std::string login = quote_identifier(connection->login()), to = quote_identifier(owner);
+    return explained(object, "releasing", std::move(given).error(), *connection,
+                     fmt::format("GRANT {0} TO {1} and GRANT CREATE ON SCHEMA … TO {0}, or let a "
+                                 "superuser do it",
+                                 to, login));
+  }
   return object;
 }
 
@@ -269,7 +273,9 @@ Result<QuarantineDropped> drop_quarantined(Pool& pool, const QuarantineId& id,
     return ok();
   };
   auto removed = remove();
-  if (!removed) return explained(out.object, "dropping", std::move(removed).error(), *connection);
+  if (!removed)
+    return explained(out.object, "dropping", std::move(removed).error(), *connection,
+                     "let a superuser do it");
   return out;
 }
 

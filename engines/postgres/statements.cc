@@ -30,10 +30,11 @@ bool drops_role(const PlacedStatement& statement) {
   if (!statement.word_at(1, "role") && !statement.word_at(1, "user")) return false;
   std::size_t i = 2;
   if (statement.word_at(2, "if") && statement.word_at(3, "exists")) i = 4;
-  // The name: {{name}} in quotes is one token, without them several.
-  return i < statement.tokens.size() &&
-         std::none_of(statement.tokens.begin() + static_cast<std::ptrdiff_t>(i),
-                      statement.tokens.end(), [](const Token& token) { return token.text == ","; });
+  // {{name}} in quotes is one token, without them several. Other roles are dropped as written.
+  std::string name;
+  for (; i < statement.tokens.size(); ++i) name += statement.tokens[i].text;
+  std::erase(name, ' ');
+  return name == "{{name}}" || name == "{{username}}";
 }
 
 bool leaves_session_changed(const PlacedStatement& statement) {

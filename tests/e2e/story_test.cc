@@ -112,6 +112,59 @@ TEST_F(StoryTest, an_api_key_on_lease_is_readable_while_it_lives) {
   }));
 }
 
+// What a leased role made with data in it survives it, out of reach, until somebody decides.
+TEST_F(StoryTest, what_an_agent_left_behind_is_in_quarantine_until_it_is_released_or_dropped) {
+  const AgentWorld world(server_, database_);
+  server_.must("POST", "database/config/app", {{"allowed_roles", "*"}});
+  server_.must("POST", "database/roles/agent-readonly",
+               {{"db_name", "app"},
+                {"creation_statements",
+                 {R"(CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL )"
+                  R"('{{expiration}}'; GRANT CREATE, USAGE ON SCHEMA public TO "{{name}}";)"}}});
+  test::PgSession admin = world.superuser();
+  admin.run("ALTER SCHEMA public OWNER TO " + world.broker_login().user);
+  const Credential made = world.issue("1h");
+  ASSERT_EQ(made.status, 200) << made.error;
+  test::PgSession(database_.url(made.user, made.password))
+      .run(
+          "CREATE TABLE findings AS SELECT 42 AS answer; CREATE TABLE scratch (i int);"
+          "GRANT SELECT ON findings TO PUBLIC");
+  server_.must("PUT", "sys/leases/revoke", {{"lease_id", made.lease}});
+  const Json clean = world.lease(made.lease).at("receipt").at("phases").at("clean");
+  EXPECT_THAT(clean.at("databases").at(database_.name()).at("quarantined").dump(),
+              HasSubstr("table public.findings"));
+
+  const Outcome listed = server_.cli({"quarantine", "list", "-target=app", "-format=json"}, "root");
+  ASSERT_EQ(listed.exit, 0) << listed.err;
+  std::string findings, scratch;
+  const Json objects = Json::parse(listed.out);
+  for (const auto& [id, object] : objects.items()) {
+    if (object.at("database") != database_.name()) continue;
+    EXPECT_EQ(object.at("from").at("lease"), made.lease);
+    if (object.at("name") == "public.findings") findings = id;
+    if (object.at("name") == "public.scratch") scratch = id;
+  }
+  const Outcome shown = server_.cli({"quarantine", "show", "-target=app", findings}, "root");
+  EXPECT_THAT(shown.out, HasSubstr("answer"));
+  const std::string agent = world.agent_token();
+  EXPECT_EQ(server_.cli({"quarantine", "list", "-target=app"}, agent).exit, 2);
+  const Outcome released = server_.cli(
+      {"quarantine", "release", "-target=app", "-owner=" + world.broker_login().user, findings},
+      "root");
+  EXPECT_EQ(released.exit, 0) << released.err;
+  EXPECT_EQ(test::PgSession(database_.url(world.broker_login().user, world.broker_login().password))
+                .value("SELECT answer FROM findings"),
+            "42");
+  EXPECT_EQ(
+      server_.cli({"quarantine", "drop", "-target=app", "-confirm=scratch", scratch}, "root").exit,
+      2);
+  EXPECT_EQ(
+      server_.cli({"quarantine", "drop", "-target=app", "-confirm=public.scratch", scratch}, "root")
+          .exit,
+      0);
+  EXPECT_EQ(admin.value("SELECT to_regclass('scratch')"), "");
+}
+
 // The same with the command line alone, in the order of the demonstration.
 class CliStoryTest : public StoryTest {
  protected:

@@ -181,6 +181,123 @@ TEST_P(Cleaning, what_others_need_is_kept_out_of_reach_and_reported) {
   EXPECT_EQ(session.try_run("SELECT * FROM ids"), "42501");
 }
 
+// What is kept is out of everybody's reach: what the role gave away on it goes.
+TEST_P(Cleaning, nobody_can_use_what_is_in_quarantine) {
+  const auto friend_of_it = world_.database.login("");
+  as_leased(
+      "CREATE SCHEMA mine; GRANT ALL ON SCHEMA mine TO PUBLIC;"
+      "CREATE TABLE mine.t (i serial, secret text); INSERT INTO mine.t (secret) VALUES ('x');"
+      "GRANT SELECT ON mine.t TO PUBLIC; GRANT INSERT (secret) ON mine.t TO " +
+      friend_of_it.user +
+      " WITH GRANT OPTION; GRANT USAGE ON mine.t_i_seq TO PUBLIC;"
+      "CREATE SEQUENCE s; GRANT ALL ON s TO PUBLIC; CREATE TYPE mood AS ENUM ('good');"
+      "SELECT lo_from_bytea(4711, 'blob'); GRANT SELECT ON LARGE OBJECT 4711 TO PUBLIC");
+  test::PgSession session(world_.database.url(friend_of_it.user, friend_of_it.password));
+  EXPECT_EQ(session.try_run("SELECT * FROM mine.t"), "");
+  revoke();
+  for (const char* statement :
+       {"SELECT * FROM mine.t", "INSERT INTO mine.t (secret) VALUES ('y')",
+        "SELECT nextval('mine.t_i_seq')", "SELECT nextval('s')", "SELECT lo_get(4711)",
+        "CREATE TABLE x (m mood)", "SET ROLE curfew_quarantine"})
+    EXPECT_EQ(session.try_run(statement), "42501") << statement;
+  EXPECT_EQ(admin_.value("SELECT secret FROM mine.t"), "x");
+}
+
+// Event triggers are a superuser's to make: this is a role that was one.
+TEST_P(Cleaning, code_that_runs_by_itself_goes) {
+  as_leased(
+      "CREATE FUNCTION ev() RETURNS event_trigger LANGUAGE plpgsql AS "
+      "'BEGIN RAISE EXCEPTION ''still here''; END';"
+      "CREATE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'");
+  admin_.run(
+      "CREATE EVENT TRIGGER spy ON ddl_command_end EXECUTE FUNCTION ev(); "
+      "ALTER EVENT TRIGGER spy DISABLE");
+  const bool superuser = login_.user.empty();
+  if (!superuser) {
+    const auto receipt = engine_revoke();
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_THAT(receipt.error().message, HasSubstr("event trigger spy"));
+    admin_.run("DROP EVENT TRIGGER spy");
+  }
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_event_trigger"), "0");
+}
+
+// A role with TRIGGER on a table of others can leave code there that runs as whoever writes to it.
+TEST_P(Cleaning, a_trigger_on_a_table_of_others_is_dropped_or_named) {
+  as_leased(
+      "CREATE FUNCTION tr() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+      "CREATE TRIGGER spy BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION tr()");
+  if (!login_.user.empty()) {
+    const auto receipt = engine_revoke();
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_EQ(receipt.error().code, Errc::kRefused);
+    EXPECT_THAT(receipt.error().message, HasSubstr("trigger spy on public.orders"));
+    EXPECT_FALSE(test::can_log_in(world_.url_of(leased_)));
+    admin_.run("DROP TRIGGER spy ON orders");
+  }
+  revoke();
+  admin_.run("INSERT INTO orders VALUES (101)");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM orders"), "101");
+}
+
+TEST_P(Cleaning, publications_operators_casts_and_default_privileges_go) {
+  as_leased(
+      "CREATE TYPE money2 AS (v numeric); CREATE TABLE t (m money2);"
+      "INSERT INTO t VALUES (ROW(1)::money2); CREATE PUBLICATION pub FOR TABLE t;"
+      "CREATE FUNCTION to_n(money2) RETURNS numeric LANGUAGE sql AS 'SELECT $1.v';"
+      "CREATE CAST (money2 AS numeric) WITH FUNCTION to_n(money2) AS IMPLICIT;"
+      "CREATE FUNCTION eq(money2, money2) RETURNS bool LANGUAGE sql AS 'SELECT $1.v = $2.v';"
+      "CREATE OPERATOR === (LEFTARG = money2, RIGHTARG = money2, FUNCTION = eq);"
+      "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;"
+      "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT (SELECT count(*) FROM pg_publication) || ' ' || "
+                         "(SELECT count(*) FROM pg_operator WHERE oprname = '===') || ' ' || "
+                         "(SELECT count(*) FROM pg_cast WHERE castsource = 'money2'::regtype) || "
+                         "' ' || (SELECT count(*) FROM pg_default_acl)"),
+            "0 0 0 0");
+  EXPECT_EQ(admin_.value("SELECT m FROM t"), "(1)");
+}
+
+// Rows of others could not be deleted, or would take those in quarantine along.
+TEST_P(Cleaning, kept_tables_hold_nothing_of_others) {
+  admin_.run("ALTER TABLE orders ADD PRIMARY KEY (id)");
+  as_leased(
+      "CREATE TABLE notes (id int REFERENCES orders ON DELETE CASCADE, note text);"
+      "INSERT INTO notes VALUES (1, 'kept')");
+  revoke();
+  admin_.run("DELETE FROM orders WHERE id = 1");
+  EXPECT_EQ(admin_.value("SELECT note FROM notes"), "kept");
+  EXPECT_THAT(clean_note()["dropped"].dump(), HasSubstr("foreign key"));
+}
+
+TEST_P(Cleaning, of_what_it_made_only_what_others_need_is_kept) {
+  as_leased(
+      "CREATE FUNCTION needed() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+      "CREATE FUNCTION base() RETURNS int LANGUAGE sql AS 'SELECT 2';"
+      "CREATE VIEW over_base AS SELECT base()");
+  admin_.run("CREATE VIEW theirs AS SELECT needed()");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT string_agg(proname, ',') FROM pg_proc WHERE proname IN "
+                         "('needed', 'base')"),
+            "needed");
+  EXPECT_EQ(admin_.value("SELECT proowner::regrole FROM pg_proc WHERE proname = 'needed'"),
+            kQuarantineRole);
+  EXPECT_EQ(admin_.value("SELECT to_regclass('over_base')"), "");
+}
+
+// A trusted extension belongs to who created it; columns of others may have its types.
+TEST_P(Cleaning, an_extension_goes_unless_others_use_it) {
+  as_leased("CREATE EXTENSION hstore; CREATE EXTENSION citext");
+  admin_.run("CREATE TABLE theirs (name citext)");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT string_agg(extname || ' ' || extowner::regrole, ',') FROM "
+                         "pg_extension WHERE extname IN ('hstore', 'citext')"),
+            "citext curfew_quarantine");
+  admin_.run("INSERT INTO theirs VALUES ('works')");
+}
+
 // Fact 8: what a superuser granted, a login with CREATEROLE cannot take away. It says so.
 TEST_P(Cleaning, what_was_made_after_the_cleaning_goes_with_the_drop) {
   phases_.fail_done(4);  // the drop is not recorded

@@ -74,7 +74,7 @@ TEST_P(Revocation, takes_a_role_in_a_group) {
 }
 
 // Fact 1 [1]: privileges on all tables stand in the way of the DROP ROLE that everybody writes.
-TEST_P(Revocation, the_bare_drop_role_of_the_documentation_works_after_grants_on_tables) {
+TEST_P(Revocation, pain_1_the_bare_drop_role_of_the_documentation_works_after_grants_on_tables) {
   world_.role("ro", " GRANT SELECT ON ALL TABLES IN SCHEMA public TO \"{{name}}\";",
               {{"revocation_statements", {"DROP ROLE IF EXISTS \"{{name}}\";"}}});
   const Leased leased = world_.issue("ro");
@@ -85,7 +85,7 @@ TEST_P(Revocation, the_bare_drop_role_of_the_documentation_works_after_grants_on
 }
 
 // Facts 2 and 3 [2]: neither VALID UNTIL nor NOLOGIN nor DROP ROLE ends a session.
-TEST_P(Revocation, open_sessions_end_whatever_they_are_doing) {
+TEST_P(Revocation, pain_2_open_sessions_end_whatever_they_are_doing) {
   world_.role("rw", in_group());
   const Leased leased = world_.issue("rw");
   auto idle = world_.log_in(leased);
@@ -209,7 +209,7 @@ TEST_P(Revocation, a_role_that_was_let_in_again_is_locked_out_again) {
   EXPECT_NE(session.try_run("SELECT 1"), "");
 }
 
-TEST_P(Revocation, works_for_a_role_that_was_dropped_by_hand) {  // [6]
+TEST_P(Revocation, pain_6_works_for_a_role_that_was_dropped_by_hand) {
   world_.role("ro");
   const Leased leased = world_.issue("ro");
   admin_.run("DROP ROLE \"" + leased.username + "\"");
@@ -301,6 +301,28 @@ TEST_P(Revocation, the_operators_statements_are_run) {
   const Leased leased = world_.issue("ro");
   expect_gone(leased, world_.revoke(leased));
   EXPECT_EQ(admin_.value("SELECT line FROM log"), "bye " + leased.username + "; at $$");
+}
+
+TEST_P(Revocation, pain_6_whatever_the_operators_statements_do_to_the_role_it_ends_gone) {
+  admin_.run("GRANT CREATE ON SCHEMA public TO PUBLIC");
+  const std::string renamed = world_.database.role_prefix() + "_renamed";
+  const std::vector<std::string> lists[] = {
+      {"REVOKE ALL ON orders FROM \"{{name}}\"", "DROP ROLE \"{{name}}\""},
+      {"ALTER ROLE \"{{name}}\" RENAME TO " + renamed},
+      {"DO $$ BEGIN RAISE EXCEPTION 'no'; END; $$"},
+      {"DROP ROLE IF EXISTS \"{{name}}_helper\""},
+      {"SELECT 1; DROP OWNED BY \"{{name}}\"; DROP ROLE IF EXISTS \"{{name}}\";"}};
+  int n = 0;
+  for (const auto& list : lists) {
+    world_.role("ro", "", {{"revocation_statements", list}, {"rehearse", false}});
+    const Leased leased = world_.issue("ro");
+    world_.log_in(leased).run("CREATE TABLE t" + std::to_string(++n) + " (i int)");
+    const auto receipt = world_.try_revoke(leased);
+    ASSERT_TRUE(receipt.has_value()) << n << ": " << receipt.error().message;
+    EXPECT_FALSE(world_.role_exists(leased.username)) << n;
+    EXPECT_FALSE(world_.role_exists(renamed)) << n;
+    EXPECT_EQ(receipt->checked["dependencies"], 0) << n;
+  }
 }
 
 TEST_P(Revocation, statements_of_the_operator_that_fail_are_reported_and_stop_nothing) {

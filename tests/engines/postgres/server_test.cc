@@ -73,6 +73,64 @@ TEST(ServerLog, holds_no_password_whatever_is_logged) {
   EXPECT_THAT(log, Not(HasSubstr(server.address().password)));
 }
 
+// Find; lock out and end sessions; drop; look over another connection.
+TEST(ServerLog, the_usual_lease_is_taken_back_in_four_round_trips) {
+  test::OwnServer server({"log_statement = 'all'"});
+  PostgresWorld world(false, server.address());
+  world.configure();
+  const std::string group = world.database.role_prefix() + "_grp";
+  world.database.superuser().run("CREATE ROLE " + group + " NOLOGIN");
+  world.role("ro", " GRANT " + group + " TO \"{{name}}\";");
+  world.revoke(world.issue("ro"));  // two connections are open from here on
+  const Leased leased = world.issue("ro");
+  const std::size_t before = server.log().size();
+  world.revoke(leased);
+  const std::string log = server.log().substr(before);
+  int statements = 0;
+  for (std::size_t at = 0; (at = log.find("LOG:  statement: ", at)) != std::string::npos; ++at)
+    ++statements;
+  EXPECT_EQ(statements, 4) << log;
+}
+
+// A subscription is a shared object of one database, and its worker runs as its owner.
+TEST(Subscription, of_a_leased_role_is_removed) {
+  test::OwnServer server({"wal_level = logical"});
+  PostgresWorld world(false, server.address());
+  world.configure();
+  world.role("su", " ALTER ROLE \"{{name}}\" SUPERUSER;", {{"rehearse", false}});
+  const Leased leased = world.issue("su");
+  test::TestDatabase other(server.address());
+  test::PgSession(other.url(leased.username, leased.password))
+      .run(
+          "CREATE SUBSCRIPTION sub CONNECTION 'dbname=nowhere' PUBLICATION p "
+          "WITH (connect = false)");
+  world.revoke(leased);
+  EXPECT_EQ(other.superuser().value("SELECT count(*) FROM pg_subscription"), "0");
+}
+
+// Whoever is a member of the quarantine role could use what is put away there.
+TEST(QuarantineRole, is_not_used_while_it_has_members_or_can_log_in) {
+  test::OwnServer server;
+  PostgresWorld world(false, server.address());
+  world.configure();
+  auto admin = world.database.superuser();
+  admin.run(
+      "GRANT ALL ON SCHEMA public TO PUBLIC; CREATE ROLE curfew_quarantine NOLOGIN;"
+      "CREATE ROLE insider; GRANT curfew_quarantine TO insider");
+  world.role("dev");
+  const Leased leased = world.issue("dev");
+  world.log_in(leased).run("CREATE TABLE t (i int)");
+  auto receipt = world.try_revoke(leased);
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_THAT(receipt.error().message, HasSubstr("REVOKE curfew_quarantine FROM insider"));
+  admin.run("REVOKE curfew_quarantine FROM insider; ALTER ROLE curfew_quarantine LOGIN");
+  receipt = world.try_revoke(leased);
+  ASSERT_FALSE(receipt.has_value());
+  EXPECT_THAT(receipt.error().message, HasSubstr("ALTER ROLE curfew_quarantine NOLOGIN"));
+  admin.run("ALTER ROLE curfew_quarantine NOLOGIN");
+  world.revoke(leased);
+}
+
 class Tls : public ::testing::Test {
  protected:
   Tls()

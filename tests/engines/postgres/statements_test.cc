@@ -106,12 +106,13 @@ TEST(Statements, grants_on_objects_are_told_from_grants_of_groups) {
 }
 
 TEST(Statements, a_bare_drop_role_is_recognised) {
-  for (const char* sql : {"DROP ROLE \"{{name}}\"", "drop role if exists \"{{name}}\";",
-                          "DROP USER IF EXISTS {{username}}", "/* x */ DROP ROLE x; -- y"}) {
+  for (const char* sql :
+       {"DROP ROLE \"{{name}}\"", "drop role if exists \"{{name}}\";",
+        "DROP USER IF EXISTS {{username}}", "/* x */ DROP ROLE \"{{ name }}\"; -- y"}) {
     EXPECT_TRUE(facts({sql}).only_drops_role) << sql;
   }
-  for (const char* sql : {"DROP OWNED BY x; DROP ROLE x", "DROP ROLE a, b", "DROP ROLE", "SELECT 1",
-                          "DROP TABLE x", ""}) {
+  for (const char* sql : {"DROP OWNED BY x; DROP ROLE x", "DROP ROLE a, b", "DROP ROLE x",
+                          "DROP ROLE {{name}}_x", "DROP ROLE", "SELECT 1", "DROP TABLE x", ""}) {
     EXPECT_FALSE(facts({sql}).only_drops_role) << sql;
   }
 }
