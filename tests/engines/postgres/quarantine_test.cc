@@ -36,7 +36,8 @@ class Quarantine : public ::testing::TestWithParam<const char*> {
     return reply->data.at("key_info");
   }
   std::string id_of(const std::string& name) {
-    for (const auto& [id, object] : list().items())
+    const Json listed = list();
+    for (const auto& [id, object] : listed.items())
       if (object.at("name") == name && object.at("database") == world_.database.name()) return id;
     return "";
   }
@@ -81,7 +82,8 @@ TEST_P(Quarantine, covers_every_database) {
   test::PgSession(other.url(leased.username, leased.password)).run("CREATE TABLE far (i int)");
   world_.revoke(leased);
   std::string far;
-  for (const auto& [id, object] : list().items())
+  const Json listed = list();
+  for (const auto& [id, object] : listed.items())
     if (object.at("database") == other.name()) far = id;
   ASSERT_NE(far, "");
   const auto dropped =
