@@ -68,6 +68,26 @@ Result<store::SealOptions> read_seal(const hcl::Block& block) {
   return options;
 }
 
+// What becomes of leases that have ended, and how stubbornly they are ended.
+Status read_lease(const hcl::Block& block, ServerConfig& config) {
+  hcl::Section section(*block.body, "lease");
+  ASSIGN_OR_RETURN(config.lease_ends.retention,
+                   section.duration_or("retention", config.lease_ends.retention));
+  ASSIGN_OR_RETURN(config.lease_ends.archive_file, section.text_or("archive_file", ""));
+  const bool has_file = !config.lease_ends.archive_file.empty();
+  ASSIGN_OR_RETURN(const std::string ended,
+                   section.text_or("ended", has_file ? "archive" : "drop"));
+  if (ended != "archive" && ended != "drop")
+    return section.error("ended", "expected \"archive\" or \"drop\"");
+  if (has_file != (ended == "archive"))
+    return section.error("ended", "\"archive\" and archive_file belong together");
+  if (has_file && config.lease_ends.archive_file.front() != '/')
+    return section.error("archive_file", "expected an absolute path");
+  ASSIGN_OR_RETURN(config.max_attempts, section.integer_or("max_attempts", 0));
+  if (config.max_attempts < 0) return section.error("max_attempts", "expected 0 (none) or more");
+  return section.finish();
+}
+
 // The one block of a kind that there may be. nullptr: none.
 Result<const hcl::Block*> only_one(const std::vector<hcl::Block>& blocks, std::string_view name) {
   if (blocks.size() > 1)
@@ -146,6 +166,14 @@ Result<ServerConfig> parse_config(std::string_view text) {
     ASSIGN_OR_RETURN(config.open_metrics,
                      figures.boolean_or("unauthenticated_metrics_access", false));
     RETURN_IF_ERROR(figures.finish());
+  }
+  ASSIGN_OR_RETURN(const auto lease, section.block("lease"));
+  if (lease) RETURN_IF_ERROR(read_lease(*lease, config));
+  ASSIGN_OR_RETURN(const auto clock, section.block("clock"));
+  if (clock) {
+    hcl::Section limits(*clock->body, "clock");
+    ASSIGN_OR_RETURN(config.clock_jump_max, limits.duration_or("jump_max", config.clock_jump_max));
+    RETURN_IF_ERROR(limits.finish());
   }
   ASSIGN_OR_RETURN(const std::string level, section.text_or("log_level", "info"));
   const auto parsed = parse_log_level(level);

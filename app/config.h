@@ -6,6 +6,7 @@
 #include "api/http_server.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "broker/lease/lease_ends.h"
 #include "store/seal.h"
 
 namespace curfew::app {
@@ -18,6 +19,9 @@ struct ServerConfig {
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;
   bool open_metrics = false;  // sys/metrics needs no token
+  broker::LeaseEndOptions lease_ends;
+  std::int64_t max_attempts = 0;  // see RevokerOptions
+  Millis clock_jump_max = std::chrono::minutes{10};
 };
 
 // Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and

@@ -44,6 +44,9 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                                    program->registry, program->clock, program->random,
                                    *program->log},
       broker::BrokerOptions{.version = version,
+                            .revoker = {.max_attempts = config.max_attempts},
+                            .lease_ends = config.lease_ends,
+                            .clock = {.jump_max = config.clock_jump_max},
                             .edge_metrics = [made = program.get()] { return edge_metrics(*made); },
                             .open_metrics = config.open_metrics});
   RETURN_IF_ERROR(program->broker->lifecycle().start());

@@ -31,12 +31,15 @@ Status keep_keys(store::Keyring& keyring, store::Database& database) {
 
 // In the order in which they need each other; destroyed in the reverse order.
 struct Broker::Parts {
-  Parts(Dependencies d, BrokerOptions o)
+  Parts(Dependencies given, BrokerOptions o)
       : options(std::move(o)),
-        log(d.log),
-        database(d.database),
-        keyring(d.keyring),
-        records(d.keyring, "root"),
+        log(given.log),
+        database(given.database),
+        keyring(given.keyring),
+        records(given.keyring, "root"),
+        guard(given.clock, options.clock.jump_max, given.log),
+        d{given.database, given.keyring, given.seal, given.registry,
+          guard,          given.random,  given.log},
         lifecycle(d.seal, d.clock, d.random, d.log),
         token_store(d.database, d.keyring),
         lease_store(d.database, d.keyring, d.log),
@@ -50,16 +53,19 @@ struct Broker::Parts {
         mounts({d.database, records, lease_store, passwords, d.registry, d.clock, d.random, d.log,
                 [this] { reaper.wake(); },
                 [this](const std::string& accessor) { caretaker.wake(accessor); }}),
+        clock_keeper(guard, d.database, records),
         caretaker(mounts, d.clock, d.log, options.caretaker),
         breakers(options.breakers, d.clock, d.random),
-        revoker(lease_store, claims, breakers, mounts, d.clock, d.random, d.log, options.revoker),
-        batches(lease_store, claims, mounts, d.clock, d.log, options.revoker),
+        lease_ends(lease_store, audit, meters, d.clock, d.log, options.lease_ends),
+        revoker(lease_store, claims, breakers, lease_ends, meters, mounts, d.clock, d.random, d.log,
+                options.revoker),
+        batches(lease_store, claims, lease_ends, meters, mounts, d.clock, d.log, options.revoker),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         reaper(
-            lease_store, token_store, mounts, revoker, batches, breakers, d.clock, d.log,
-            options.reaper, [this] { leases.attempt_finished(); },
-            [d] { return keep_keys(d.keyring, d.database); }),
+            lease_store, token_store, mounts, revoker, batches, breakers, lease_ends, d.clock,
+            d.log, options.reaper, [this] { leases.attempt_finished(); },
+            [this] { return keep_house(); }),
         token_backend(
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
@@ -76,6 +82,9 @@ struct Broker::Parts {
                 quotas,
                 audit,
                 caretaker,
+                guard,
+                breakers,
+                meters,
                 d.clock,
                 d.log,
                 [this] { return describe(); },
@@ -89,7 +98,13 @@ struct Broker::Parts {
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
 
+  Status keep_house() {
+    RETURN_IF_ERROR(clock_keeper.remember());
+    return keep_keys(keyring, database);
+  }
+
   Status bring_up() {
+    RETURN_IF_ERROR(clock_keeper.resume());
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
     RETURN_IF_ERROR(mounts.load());
@@ -106,6 +121,8 @@ struct Broker::Parts {
     caretaker.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
+    const Status remembered = clock_keeper.remember();
+    if (!remembered) log.warn("time not recorded", {{"error", remembered.error().message}});
   }
 
   void take_down() {
@@ -124,6 +141,8 @@ struct Broker::Parts {
   store::Database& database;
   store::Keyring& keyring;
   store::Records records;
+  ClockGuard guard;
+  const Dependencies d;  // as given, with the guard for a clock
   Lifecycle lifecycle;
   TokenStore token_store;
   LeaseStore lease_store;
@@ -135,9 +154,12 @@ struct Broker::Parts {
   Quotas quotas;
   AuditBroker audit;
   MountTable mounts;
+  ClockKeeper clock_keeper;
   Caretaker caretaker;
   LeaseClaims claims;
   TargetBreakers breakers;
+  LeaseMeters meters;
+  LeaseEnds lease_ends;
   Revoker revoker;
   BatchRevoker batches;
   LeaseService leases;

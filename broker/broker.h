@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "broker/clock_keeper.h"
 #include "broker/handler.h"
+#include "broker/lease/lease_ends.h"
 #include "broker/lease/reaper.h"
 #include "broker/lease/revoker.h"
 #include "broker/lifecycle.h"
@@ -28,6 +30,8 @@ struct BrokerOptions {
   ReaperOptions reaper = {};
   CaretakerOptions caretaker = {};
   BreakerOptions breakers = {};
+  LeaseEndOptions lease_ends = {};
+  ClockOptions clock = {};
   std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
   bool open_metrics = false;                               // sys/metrics needs no token
   // The reaper's and the caretaker's. Without them tests call run_due() themselves.

@@ -10,7 +10,8 @@ struct Metric {
   std::string name;
   std::string help;
   double value = 0;
-  std::string label = {};  // one label, "state=\"active\"", or none
+  std::string label = {};      // one label, "state=\"active\"", or none
+  std::string histogram = {};  // the name of the histogram that this is a part of, or none
 };
 
 }  // namespace curfew::broker

@@ -143,15 +143,15 @@ std::vector<std::shared_ptr<AuditBroker::Device>> AuditBroker::devices() const {
   return loaded_devices().value_or(std::vector<std::shared_ptr<Device>>{});
 }
 
-Status AuditBroker::write(const AuditEntry& entry) {
+Status AuditBroker::write_to_all(
+    const std::function<std::string(const AuditHasher&)>& render) const {
   // No device is not the same as not knowing the devices.
   const auto all = loaded_devices();
   if (!all) return Error{Errc::kSealed, "Vault is sealed"};
   bool written = all->empty();
   std::string failures;
   for (const auto& device : *all) {
-    const Status status =
-        device->file.write(device->prefix + render_audit_entry(entry, device->hasher) + "\n");
+    const Status status = device->file.write(device->prefix + render(device->hasher) + "\n");
     if (status) {
       written = true;
       continue;
@@ -162,9 +162,23 @@ Status AuditBroker::write(const AuditEntry& entry) {
     failures += device->info.path + ": " + status.error().message;
   }
   if (written) return ok();
-  return Error{Errc::kInternal,
-               "the request was refused because it could not be audited (" + failures +
-                   "). Repair the audit device, or disable it with: curfew audit disable <path>"};
+  return Error{Errc::kInternal, failures};
+}
+
+Status AuditBroker::write(const AuditEntry& entry) {
+  Status written =
+      write_to_all([&](const AuditHasher& hasher) { return render_audit_entry(entry, hasher); });
+  if (!written && written.error().code == Errc::kInternal)
+    return Error{Errc::kInternal, "the request was refused because it could not be audited (" +
+                                      written.error().message +
+                                      "). Repair the audit device, or disable it with: curfew "
+                                      "audit disable <path>"};
+  return written;
+}
+
+Status AuditBroker::write_end(WallTime time, const Json& lease) {
+  return write_to_all(
+      [&](const AuditHasher& hasher) { return render_audit_end(time, lease, hasher); });
 }
 
 Status AuditBroker::enable(AuditDeviceInfo info) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ class AuditBroker {
   // kSealed before load(). kInternal when no device took the line; the message names the devices,
   // the reasons and what to do.
   Status write(const AuditEntry& entry);
+  // The same for a lease that has ended; see render_audit_end().
+  Status write_end(WallTime time, const Json& lease);
 
   // kInvalidArgument: unknown type or option, path in use, file cannot be written.
   Status enable(AuditDeviceInfo info);
@@ -65,6 +68,8 @@ class AuditBroker {
 
   Result<std::shared_ptr<Device>> make_device(AuditDeviceInfo info, const Secret& salt) const;
   std::optional<std::vector<std::shared_ptr<Device>>> loaded_devices() const;
+  // The error lists what failed where.
+  Status write_to_all(const std::function<std::string(const AuditHasher&)>& render) const;
   std::vector<std::shared_ptr<Device>> devices() const;
 
   store::Database& database_;

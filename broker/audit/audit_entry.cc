@@ -140,4 +140,11 @@ std::string render_audit_entry(const AuditEntry& entry, const AuditHasher& hashe
   return dump_json(line);
 }
 
+std::string render_audit_end(WallTime time, const Json& lease, const AuditHasher& hasher) {
+  Json line = {{"time", format_rfc3339(time)}, {"type", "revocation"}, {"lease", lease}};
+  Json& accessor = line["lease"]["attribution"]["token_accessor"];
+  accessor = hasher.accessor(accessor.is_string() ? accessor.get<std::string>() : "");
+  return dump_json(line);
+}
+
 }  // namespace curfew::broker

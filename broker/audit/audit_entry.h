@@ -66,4 +66,8 @@ struct AuditEntry {
 // One line, without the line break.
 std::string render_audit_entry(const AuditEntry& entry, const AuditHasher& hasher);
 
+// The line for a lease that has ended, by whatever way: type "revocation", with `lease` as it is
+// archived. The receipt stands in the clear; the accessor in the attribution is hashed.
+std::string render_audit_end(WallTime time, const Json& lease, const AuditHasher& hasher);
+
 }  // namespace curfew::broker

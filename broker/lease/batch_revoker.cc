@@ -68,6 +68,7 @@ std::vector<std::string> BatchRevoker::lock_out(const std::vector<std::string>& 
     return ok();
   });
   if (!changed) return failed("recording the lock-out", changed.error());
+  for (const Lease& lease : *changed) meters_.locked_out.add(Millis{now - *lease.due_at});
   return ids_of(*changed);
 }
 
@@ -80,19 +81,23 @@ std::vector<std::string> BatchRevoker::revoke(const std::vector<std::string>& id
   auto removed = mount->engine().revoke_many(
       refs_of(leases), {.deadline = clock_.steady() + options_.attempt_timeout});
   if (!removed) return failed("removal", removed.error());
-  std::map<std::string, engines::Removed> removed_of;
-  for (std::size_t i = 0; i < leases.size() && i < removed->size(); ++i)
-    if ((*removed)[i]) removed_of[leases[i].id] = *std::move((*removed)[i]);
-  std::vector<std::string> gone;
-  for (const auto& [id, what] : removed_of) gone.push_back(id);
   const WallTime now = clock_.wall();
+  std::map<std::string, Lease> over;
+  std::vector<std::string> gone;
+  for (std::size_t i = 0; i < leases.size() && i < removed->size(); ++i) {
+    if (!(*removed)[i]) continue;
+    Lease& lease = leases[i];
+    engines::Removed& what = *(*removed)[i];
+    for (auto& [phase, note] : what.notes) record_phase(lease, phase, std::move(note), now);
+    lease.error.clear();
+    ends_.end(lease, LeaseState::kRevoked, std::move(what.receipt.checked),
+              std::move(what.receipt.warnings));
+    gone.push_back(lease.id);
+    over.emplace(lease.id, std::move(lease));
+  }
   const auto changed = leases_.change_all(gone, [&](Lease& lease) -> Status {
     if (!is_live(lease.state)) return Error{Errc::kConflict, "the lease has ended already"};
-    const engines::Removed& what = removed_of.at(lease.id);
-    for (const auto& [phase, note] : what.notes) record_phase(lease, phase, note, now);
-    lease.error.clear();
-    end_lease(lease, LeaseState::kRevoked, what.receipt.checked, what.receipt.warnings, now,
-              options_.retention);
+    LeaseEnds::copy(over.at(lease.id), lease);
     return ok();
   });
   if (!changed) return failed("recording the removal", changed.error());

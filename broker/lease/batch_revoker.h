@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/lease/lease_claims.h"
+#include "broker/lease/lease_ends.h"
+#include "broker/lease/lease_meters.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lease/revoker.h"
 #include "broker/mount/mount_table.h"
@@ -19,10 +21,12 @@ namespace curfew::broker {
 class BatchRevoker {
  public:
   // All references outlive this object.
-  BatchRevoker(LeaseStore& leases, LeaseClaims& claims, MountTable& mounts, const Clock& clock,
-               Log& log, const RevokerOptions& options)
+  BatchRevoker(LeaseStore& leases, LeaseClaims& claims, LeaseEnds& ends, LeaseMeters& meters,
+               MountTable& mounts, const Clock& clock, Log& log, const RevokerOptions& options)
       : leases_(leases),
         claims_(claims),
+        ends_(ends),
+        meters_(meters),
         mounts_(mounts),
         clock_(clock),
         log_(log),
@@ -42,6 +46,8 @@ class BatchRevoker {
 
   LeaseStore& leases_;
   LeaseClaims& claims_;
+  LeaseEnds& ends_;
+  LeaseMeters& meters_;
   MountTable& mounts_;
   const Clock& clock_;
   Log& log_;

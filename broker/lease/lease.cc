@@ -15,8 +15,8 @@ constexpr std::array<std::string_view, 6> kMoves = {
     "-xx--x",  // active: is renewed; ends; is given up by force
     "--xxxx",  // revoking: fails and is tried again; is locked out; is gone; is given up
     "---xxx",  // quarantined: work goes on; is gone; is given up
-    "------",  // revoked
-    "------",  // abandoned
+    "----x-",  // revoked: its receipt is audited later
+    "-----x",  // abandoned: likewise
 };
 
 }  // namespace

@@ -56,6 +56,7 @@ struct Lease {
   std::string error;                   // of the last attempt to revoke
   Json receipt = nullptr;              // once ended
   std::optional<WallTime> ended_at;
+  bool audit_pending = false;  // it has ended, and no audit device has its receipt yet
 };
 
 }  // namespace curfew::broker

@@ -88,6 +88,7 @@ Json body_of(const Lease& lease) {
           {"phases", phases},
           {"error", lease.error},
           {"receipt", lease.receipt},
+          {"audit_pending", lease.audit_pending},
           {"ended_at", millis_or_null(lease.ended_at)}};
 }
 
@@ -144,6 +145,7 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   lease.error = body.at("error").get<std::string>();
   lease.receipt = body.at("receipt");
   lease.ended_at = time_or_null(body, "ended_at");
+  lease.audit_pending = body.value("audit_pending", false);
   return lease;
 }
 

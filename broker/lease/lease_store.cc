@@ -22,6 +22,7 @@ namespace curfew::broker {
 namespace {
 
 constexpr std::size_t kBatch = 200;  // rows changed in one transaction at the most
+constexpr std::size_t kFew = 32;     // likewise, where others wait who ask for credentials
 
 // The first text that is greater than everything that begins with `prefix`.
 std::string prefix_end(std::string prefix) {
@@ -147,16 +148,22 @@ Result<Lease> LeaseStore::change(std::string_view id, const std::function<Status
 Result<std::vector<Lease>> LeaseStore::change_all(std::span<const std::string> ids,
                                                   const std::function<Status(Lease&)>& change) {
   std::vector<Lease> result;
-  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-    result.clear();
-    for (const std::string& id : ids) {
-      auto lease = changed(writer, barrier_, id, change);
-      if (!lease) continue;
-      RETURN_IF_ERROR(update(writer, barrier_, *lease));
-      result.push_back(*std::move(lease));
-    }
-    return ok();
-  }));
+  while (!ids.empty()) {
+    const auto few = ids.first(std::min(ids.size(), kFew));
+    ids = ids.subspan(few.size());
+    std::vector<Lease> done;
+    RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+      done.clear();
+      for (const std::string& id : few) {
+        auto lease = changed(writer, barrier_, id, change);
+        if (!lease) continue;
+        RETURN_IF_ERROR(update(writer, barrier_, *lease));
+        done.push_back(*std::move(lease));
+      }
+      return ok();
+    }));
+    std::move(done.begin(), done.end(), std::back_inserter(result));
+  }
   return result;
 }
 
@@ -384,6 +391,14 @@ Result<std::int64_t> LeaseStore::end_all(const std::vector<std::string>& ids, Wa
     total += touched;
   }
   return total;
+}
+
+Status LeaseStore::remove_all(std::span<const std::string> ids) {
+  return database_.write([&](store::Writer& writer) -> Status {
+    for (const std::string& id : ids)
+      RETURN_IF_ERROR(writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4", {id}));
+    return ok();
+  });
 }
 
 Status LeaseStore::remove(std::string_view id) {

@@ -51,8 +51,9 @@ class LeaseStore {
   // it leaves must be one that may follow (kConflict otherwise). kNotFound: no such lease.
   Result<Lease> change(std::string_view id, const std::function<Status(Lease&)>& change);
 
-  // The same for many rows in one transaction: all or nothing. A row for which `change` fails, that
-  // is not there or does not open is left as it is. Gives those that were changed.
+  // The same for many rows, a few in each transaction, so that other writers get their turn. A row
+  // for which `change` fails, that is not there or does not open is left as it is. Gives those that
+  // were changed; after an error some may have been.
   Result<std::vector<Lease>> change_all(std::span<const std::string> ids,
                                         const std::function<Status(Lease&)>& change);
 
@@ -106,6 +107,8 @@ class LeaseStore {
 
   // Removes an ended lease. A live one is kConflict.
   Status remove(std::string_view id);
+  // Removes those of many that have ended, in one transaction.
+  Status remove_all(std::span<const std::string> ids);
 
  private:
   // Agent, session and trace of live rows that are older than these columns, before somebody looks

@@ -24,8 +24,8 @@ constexpr Millis kDamagedRetry = std::chrono::minutes{1};
 }  // namespace
 
 Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
-               BatchRevoker& batches, TargetBreakers& breakers, const Clock& clock, Log& log,
-               ReaperOptions options, std::function<void()> attempt_finished,
+               BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock,
+               Log& log, ReaperOptions options, std::function<void()> attempt_finished,
                std::function<Status()> housekeeping)
     : leases_(leases),
       tokens_(tokens),
@@ -33,6 +33,7 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revok
       revoker_(revoker),
       batches_(batches),
       breakers_(breakers),
+      ends_(ends),
       clock_(clock),
       log_(log),
       options_(options),
@@ -208,10 +209,13 @@ void Reaper::revoke_one(const std::string& id) {
 }
 
 void Reaper::retire(const std::vector<std::string>& ids) {
-  for (const std::string& id : ids) {
-    const Status removed = leases_.remove(id);
-    if (!removed) put_off(id, removed.error());
-  }
+  const Status done = ends_.retire(ids);
+  if (done) return;
+  log_.error("ended leases kept longer",
+             {{"number", std::to_string(ids.size())}, {"error", done.error().message}});
+  const std::scoped_lock lock(mutex_);
+  if (put_off_.size() >= kPutOffMax) put_off_.clear();
+  for (const std::string& id : ids) put_off_[id] = clock_.steady() + kDamagedRetry;
 }
 
 ReaperQueue::Mode Reaper::mode_of(const std::string& group) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/lease/batch_revoker.h"
+#include "broker/lease/lease_ends.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lease/reaper_queue.h"
 #include "broker/lease/revoker.h"
@@ -38,8 +39,8 @@ struct ReaperOptions {
 class Reaper {
  public:
   Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
-         BatchRevoker& batches, TargetBreakers& breakers, const Clock& clock, Log& log,
-         ReaperOptions options, std::function<void()> attempt_finished,
+         BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock,
+         Log& log, ReaperOptions options, std::function<void()> attempt_finished,
          std::function<Status()> housekeeping);
   ~Reaper();  // stops
 
@@ -78,6 +79,7 @@ class Reaper {
   Revoker& revoker_;
   BatchRevoker& batches_;
   TargetBreakers& breakers_;
+  LeaseEnds& ends_;
   const Clock& clock_;
   Log& log_;
   const ReaperOptions options_;

@@ -22,8 +22,7 @@ void record_phase(Lease& lease, engines::Phase phase, Json note, WallTime now) {
   lease.phases[engines::phase_name(phase)] = std::move(note);
 }
 
-void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, WallTime now,
-               Millis retention) {
+void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, WallTime now) {
   Json phases = Json::object();
   for (const auto& [name, note] : lease.phases) phases[name] = note;
   lease.state = state;
@@ -37,7 +36,6 @@ void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, Wall
                    {"checked", std::move(checked)},
                    {"warnings", std::move(warnings)}};
   lease.ended_at = now;
-  lease.next_action_at = now + retention;
 }
 
 }  // namespace curfew::broker

@@ -21,8 +21,7 @@ void begin_attempt(Lease& lease, WallTime now);
 void record_phase(Lease& lease, engines::Phase phase, Json note, WallTime now);
 
 // The lease is over: kRevoked with a proof of the engine's, or kAbandoned with what was left
-// behind. The row stays for `retention`.
-void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, WallTime now,
-               Millis retention);
+// behind. For LeaseEnds, which does what follows from it.
+void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, WallTime now);
 
 }  // namespace curfew::broker

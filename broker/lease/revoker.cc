@@ -17,8 +17,8 @@ constexpr std::size_t kErrorBytesMax = 1000;
 // Writes the phases of a revocation to the lease as they are done.
 class StoredPhases final : public engines::PhaseRecord {
  public:
-  StoredPhases(LeaseStore& leases, const Clock& clock, Lease& lease)
-      : leases_(leases), clock_(clock), lease_(lease) {}
+  StoredPhases(LeaseStore& leases, LeaseMeters& meters, const Clock& clock, Lease& lease)
+      : leases_(leases), meters_(meters), clock_(clock), lease_(lease) {}
 
   bool is_done(engines::Phase phase) const override {
     return lease_.phases.contains(engines::phase_name(phase));
@@ -32,6 +32,8 @@ class StoredPhases final : public engines::PhaseRecord {
     store_failed_ = !changed;
     if (!changed) return std::move(changed).error();
     lease_ = *std::move(changed);
+    if (phase == engines::Phase::kLockOut)
+      meters_.locked_out.add(Millis{clock_.wall() - lease_.due_at.value_or(clock_.wall())});
     return ok();
   }
 
@@ -40,6 +42,7 @@ class StoredPhases final : public engines::PhaseRecord {
 
  private:
   LeaseStore& leases_;
+  LeaseMeters& meters_;
   const Clock& clock_;
   Lease& lease_;
   bool store_failed_ = false;
@@ -52,12 +55,14 @@ bool is_locked_out(const Lease& lease) {
 
 }  // namespace
 
-Revoker::Revoker(LeaseStore& leases, LeaseClaims& claims, TargetBreakers& breakers,
-                 MountTable& mounts, const Clock& clock, Random& random, Log& log,
-                 RevokerOptions options)
+Revoker::Revoker(LeaseStore& leases, LeaseClaims& claims, TargetBreakers& breakers, LeaseEnds& ends,
+                 LeaseMeters& meters, MountTable& mounts, const Clock& clock, Random& random,
+                 Log& log, RevokerOptions options)
     : leases_(leases),
       claims_(claims),
       breakers_(breakers),
+      ends_(ends),
+      meters_(meters),
       mounts_(mounts),
       clock_(clock),
       random_(random),
@@ -97,7 +102,7 @@ Result<Lease> Revoker::attempt(const std::string& id) {
   if (!mount)
     return postpone(lease, {Errc::kUnavailable,
                             fmt::format("the mount {} of this lease is not there", lease.mount)});
-  StoredPhases phases(leases_, clock_, lease);
+  StoredPhases phases(leases_, meters_, clock_, lease);
   auto receipt = mount->engine().revoke(lease.id, lease.handle, phases,
                                         {.deadline = clock_.steady() + options_.attempt_timeout});
   if (!receipt) {
@@ -109,21 +114,24 @@ Result<Lease> Revoker::attempt(const std::string& id) {
 
 Result<Lease> Revoker::finish(const Lease& lease, engines::Receipt receipt) {
   const WallTime now = clock_.wall();
-  ASSIGN_OR_RETURN(Lease done, leases_.change(lease.id, [&](Lease& stored) -> Status {
-    stored.error.clear();
-    if (!stored.apply_ended && now < stored.apply_deadline) {
-      // A creation may still be on its way: look again when it cannot be any more.
+  Lease over = lease;
+  over.error.clear();
+  if (!lease.apply_ended && now < lease.apply_deadline) {
+    // A creation may still be on its way: look again when it cannot be any more.
+    return leases_.change(lease.id, [&](Lease& stored) -> Status {
+      stored.error.clear();
       stored.phases.clear();
       stored.next_action_at = stored.apply_deadline;
       return ok();
-    }
-    end_lease(stored, LeaseState::kRevoked, std::move(receipt.checked), std::move(receipt.warnings),
-              now, options_.retention);
+    });
+  }
+  ends_.end(over, LeaseState::kRevoked, std::move(receipt.checked), std::move(receipt.warnings));
+  ASSIGN_OR_RETURN(Lease done, leases_.change(lease.id, [&](Lease& stored) -> Status {
+    LeaseEnds::copy(over, stored);
     return ok();
   }));
   target_answered(done);
-  if (done.state == LeaseState::kRevoked)
-    log_.info("lease revoked", {{"lease", done.id}, {"attempts", std::to_string(done.attempts)}});
+  log_.info("lease revoked", {{"lease", done.id}, {"attempts", std::to_string(done.attempts)}});
   return done;
 }
 
@@ -153,6 +161,7 @@ void Revoker::target_answered(const Lease& lease) {
 
 Status Revoker::put_off(const std::vector<std::string>& ids, const TargetBreakers::Open& target) {
   const WallTime now = clock_.wall();
+  meters_.put_off += static_cast<std::int64_t>(ids.size());
   const Millis wait = std::max(Millis{target.next_probe - clock_.steady()}, Millis{1});
   const std::string error =
       fmt::format("not tried: the target has not answered since {}, and is asked at intervals; {}",
@@ -169,6 +178,7 @@ Status Revoker::put_off(const std::vector<std::string>& ids, const TargetBreaker
 }
 
 Result<Lease> Revoker::postpone(const Lease& lease, const Error& error) {
+  ++meters_.failed;
   const bool over = options_.max_attempts > 0 && lease.attempts >= options_.max_attempts;
   const Millis delay = over ? options_.retry_max : retry_delay(lease.attempts);
   log_.write(over ? LogLevel::kError : LogLevel::kWarn,
@@ -189,14 +199,15 @@ Result<Lease> Revoker::postpone(const Lease& lease, const Error& error) {
 
 Result<Lease> Revoker::abandon(const std::string& id) {
   const LeaseClaims::Claim claim(claims_, id);
-  const WallTime now = clock_.wall();
+  ASSIGN_OR_RETURN(const auto found, leases_.get(id));
+  if (!found) return Error{Errc::kNotFound, "lease not found"};
+  if (!is_live(found->state)) return Error{Errc::kConflict, "the lease has ended already"};
+  Lease over = *found;
+  const Json left = {{"left_behind", over.handle.fields}, {"last_error", over.error}};
+  ends_.end(over, LeaseState::kAbandoned, left,
+            Json::array({"given up by revoke-force: nothing proves that the access is gone"}));
   ASSIGN_OR_RETURN(Lease lease, leases_.change(id, [&](Lease& stored) -> Status {
-    if (!is_live(stored.state)) return Error{Errc::kConflict, "the lease has ended already"};
-    if (stored.state == LeaseState::kPending) stored.state = LeaseState::kRevoking;
-    const Json left = {{"left_behind", stored.handle.fields}, {"last_error", stored.error}};
-    end_lease(stored, LeaseState::kAbandoned, left,
-              Json::array({"given up by revoke-force: nothing proves that the access is gone"}),
-              now, options_.retention);
+    LeaseEnds::copy(over, stored);
     return ok();
   }));
   log_.warn("lease abandoned", {{"lease", id}});

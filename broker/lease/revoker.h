@@ -8,6 +8,8 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "broker/lease/lease_claims.h"
+#include "broker/lease/lease_ends.h"
+#include "broker/lease/lease_meters.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lease/target_breakers.h"
 #include "broker/mount/mount_table.h"
@@ -21,7 +23,6 @@ struct RevokerOptions {
   // After so many attempts a lease is tried at the longest interval and reported as an error each
   // time; 0: no such bound. It is never forgotten.
   std::int64_t max_attempts = 0;
-  Millis retention = std::chrono::days{90};  // how long an ended lease stays readable
 };
 
 // Takes credentials away: moves one lease from due to ended, or to its next attempt. Crash-safe:
@@ -29,8 +30,9 @@ struct RevokerOptions {
 // idempotent. Thread-safe; a lease is worked on by one thread at a time.
 class Revoker {
  public:
-  Revoker(LeaseStore& leases, LeaseClaims& claims, TargetBreakers& breakers, MountTable& mounts,
-          const Clock& clock, Random& random, Log& log, RevokerOptions options);
+  Revoker(LeaseStore& leases, LeaseClaims& claims, TargetBreakers& breakers, LeaseEnds& ends,
+          LeaseMeters& meters, MountTable& mounts, const Clock& clock, Random& random, Log& log,
+          RevokerOptions options);
 
   // One attempt. The lease as it is afterwards: ended, or due again with its error. A lease that
   // another thread is working on is waited for. An error means that the store failed, or that there
@@ -56,6 +58,8 @@ class Revoker {
   LeaseStore& leases_;
   LeaseClaims& claims_;
   TargetBreakers& breakers_;
+  LeaseEnds& ends_;
+  LeaseMeters& meters_;
   MountTable& mounts_;
   const Clock& clock_;
   Random& random_;

@@ -17,6 +17,21 @@ Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now
   }
   ASSIGN_OR_RETURN(const auto next, parts.leases.next_due(WallTime{}));
   const Millis lag = next && *next < now ? Millis{now - *next} : Millis{0};
+  ASSIGN_OR_RETURN(const std::int64_t failing, parts.leases.count({.failing = true}));
+  out.push_back({"curfew_leases_failing", "Leases whose revocation has failed.",
+                 static_cast<double>(failing)});
+  out.push_back({"curfew_targets_unreachable",
+                 "Targets that do not answer, whose leases wait until they do.",
+                 static_cast<double>(parts.breakers.open().size())});
+  const ClockGuard::State time = parts.guard.state();
+  out.push_back({"curfew_clock_held",
+                 "1 while a jump of the machine's clock waits to be confirmed.",
+                 time.held ? 1.0 : 0.0});
+  out.push_back({"curfew_clock_difference_seconds",
+                 "The machine's clock minus the time that leases are judged by.",
+                 static_cast<double>(Millis{time.machine - time.believed}.count()) / 1000});
+  auto meters = parts.meters.metrics();
+  std::move(meters.begin(), meters.end(), std::back_inserter(out));
   out.push_back({"curfew_revocation_lag_seconds", "How long the most overdue lease has been due.",
                  static_cast<double>(lag.count()) / 1000});
   return out;
@@ -49,10 +64,13 @@ std::string to_text(const std::vector<Metric>& metrics) {
   std::string out;
   std::string_view last;
   for (const Metric& metric : metrics) {
-    if (metric.name != last) {
-      const char* type = metric.name.ends_with("_total") ? "counter" : "gauge";
-      out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", metric.name, metric.help, type);
-      last = metric.name;
+    const std::string_view family = metric.histogram.empty() ? metric.name : metric.histogram;
+    if (family != last) {
+      const char* type = !metric.histogram.empty()         ? "histogram"
+                         : metric.name.ends_with("_total") ? "counter"
+                                                           : "gauge";
+      out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", family, metric.help, type);
+      last = family;
     }
     const std::string label = metric.label.empty() ? "" : "{" + metric.label + "}";
     out += fmt::format("{}{} {}\n", metric.name, label, metric.value);

@@ -17,6 +17,8 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_lease_routes(parts, routes);
   add_quota_routes(parts, routes);
   add_audit_routes(parts, routes);
+  add_clock_routes(parts, routes);
+  add_target_routes(parts, routes);
   return BackendRoutes(std::move(routes));
 }
 

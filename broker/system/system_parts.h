@@ -9,8 +9,11 @@
 #include "base/log.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/backend.h"
+#include "broker/clock_guard.h"
+#include "broker/lease/lease_meters.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/target_breakers.h"
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
 #include "broker/mount/caretaker.h"
@@ -40,7 +43,10 @@ struct SystemParts {
   Quotas& quotas;
   AuditBroker& audit;
   const Caretaker& caretaker;
-  const Clock& clock;
+  ClockGuard& guard;
+  const TargetBreakers& breakers;
+  const LeaseMeters& meters;
+  const Clock& clock;  // the guard
   Log& log;
   std::function<Json()> describe;  // the API description
   std::function<void()> wake_reaper;
@@ -62,6 +68,8 @@ void add_password_policy_routes(const SystemParts& parts, RouteList& routes);
 void add_capability_routes(const SystemParts& parts, RouteList& routes);
 void add_lease_routes(const SystemParts& parts, RouteList& routes);
 void add_quota_routes(const SystemParts& parts, RouteList& routes);
+void add_clock_routes(const SystemParts& parts, RouteList& routes);
+void add_target_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
 
 // Appends one route.

@@ -54,15 +54,20 @@ std::string left_sql(const std::vector<std::uint32_t>& oids, const std::string& 
       R"sql(WITH asked AS MATERIALIZED (SELECT o.oid, o.name FROM ROWS FROM (
   pg_catalog.unnest('{{{}}}'::pg_catalog.oid[]), pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[])
 ) AS o(oid, name)), sessions AS MATERIALIZED (
-  SELECT a.usesysid, pg_catalog.count(*) AS n FROM pg_catalog.pg_stat_activity a GROUP BY 1)
+  SELECT a.usesysid, pg_catalog.count(*) AS n FROM pg_catalog.pg_stat_activity a GROUP BY 1),
+defaults AS MATERIALIZED (
+  SELECT f.defaclrole AS oid FROM pg_catalog.pg_default_acl f UNION ALL
+  SELECT pg_catalog.unnest(ARRAY[x.grantee, x.grantor]) FROM pg_catalog.pg_default_acl f,
+    pg_catalog.aclexplode(f.defaclacl) x)
 SELECT asked.oid,
   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = asked.oid) OR
   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = asked.name::pg_catalog.name),
   COALESCE((SELECT s.n FROM sessions s WHERE s.usesysid = asked.oid), 0),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d WHERE d.refclassid =
-    'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = asked.oid) +
+    'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = asked.oid),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m WHERE m.member = asked.oid) +
-  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m WHERE m.roleid = asked.oid)
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m WHERE m.roleid = asked.oid),
+  (SELECT pg_catalog.count(*) FROM defaults f WHERE f.oid = asked.oid)
 FROM asked)sql",
       fmt::join(oids, ","), names);
 }
@@ -72,6 +77,12 @@ std::uint32_t to_oid(const std::optional<std::string>& text) {
 }
 
 constexpr std::size_t kFindColumns = 12;
+constexpr std::size_t kLeftColumns = 6;
+
+// The counts of a row of left_sql().
+bool all_zero(const Row& row) {
+  return std::all_of(row.begin() + 2, row.end(), [](const auto& count) { return count == "0"; });
+}
 
 // The role of a row, if it is beyond doubt the lease's.
 std::optional<FoundRole> role_of(const Row& row, const std::string& lease_id,
@@ -235,9 +246,9 @@ Status BatchRevocation::verify(Connection& connection, const std::vector<Entry*>
       connection.run(left_sql(oids, fmt::format("{}", fmt::join(names, ","))), deadline_));
   const std::string now = format_rfc3339(clock_.wall());
   for (const Row& row : rows) {
-    const auto entry = row.size() == 4 ? by_oid.find(to_oid(row[0])) : by_oid.end();
+    const auto entry = row.size() == kLeftColumns ? by_oid.find(to_oid(row[0])) : by_oid.end();
     // Whatever is left is looked into one by one.
-    if (entry == by_oid.end() || row[1] != "f" || row[2] != "0" || row[3] != "0") continue;
+    if (entry == by_oid.end() || row[1] != "f" || !all_zero(row)) continue;
     const FoundRole& role = *entry->second->role;
     const Json which{{"role", role.name}, {"role_oid", role.oid}};
     Removed removed;
@@ -248,6 +259,8 @@ Status BatchRevocation::verify(Connection& connection, const std::vector<Entry*>
     removed.receipt.checked.update({{"role_absent", true},
                                     {"sessions", 0},
                                     {"dependencies", 0},
+                                    {"memberships", 0},
+                                    {"default_privileges", 0},
                                     {"verified_at", now},
                                     {"database", connection.database()},
                                     {"server", pool_->settings().address}});

@@ -34,9 +34,11 @@ void BrokerWorld::open() {
       random_, *log_);
   if (!seal) throw std::runtime_error(seal.error().message);
   seal_ = std::move(*seal);
+  options_.version = "test";
+  options_.start_threads = reaper_threads_;
   broker_ = std::make_unique<Broker>(
       Broker::Dependencies{*database_, *keyring_, *seal_, registry_, clock_, random_, *log_},
-      BrokerOptions{.version = "test", .start_threads = reaper_threads_});
+      options_);
 }
 
 void BrokerWorld::close() {

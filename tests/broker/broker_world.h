@@ -70,6 +70,7 @@ class BrokerWorld : public ::testing::Test {
   std::unique_ptr<store::Seal> seal_;
   std::unique_ptr<Broker> broker_;
   bool reaper_threads_ = false;  // from the next restart() on
+  BrokerOptions options_ = {};   // likewise; version and threads are set by open()
   Request extra_;  // headers that call() sends: purpose, session, traceparent, address
 
  private:

@@ -41,11 +41,11 @@ TEST(LeaseStateTest, the_permitted_moves_are_these_and_no_others) {
   const std::vector<LeaseState> all = {kPending,     kActive,  kRevoking,
                                        kQuarantined, kRevoked, kAbandoned};
   const std::set<std::pair<LeaseState, LeaseState>> permitted = {
-      {kPending, kActive},       {kPending, kRevoking},        {kPending, kRevoked},
-      {kActive, kActive},        {kActive, kRevoking},         {kActive, kAbandoned},
-      {kRevoking, kRevoking},    {kRevoking, kQuarantined},    {kRevoking, kRevoked},
-      {kRevoking, kAbandoned},   {kQuarantined, kQuarantined}, {kQuarantined, kRevoked},
-      {kQuarantined, kAbandoned}};
+      {kPending, kActive},        {kPending, kRevoking},        {kPending, kRevoked},
+      {kActive, kActive},         {kActive, kRevoking},         {kActive, kAbandoned},
+      {kRevoking, kRevoking},     {kRevoking, kQuarantined},    {kRevoking, kRevoked},
+      {kRevoking, kAbandoned},    {kQuarantined, kQuarantined}, {kQuarantined, kRevoked},
+      {kQuarantined, kAbandoned}, {kRevoked, kRevoked},         {kAbandoned, kAbandoned}};
   for (const LeaseState from : all)
     for (const LeaseState to : all)
       EXPECT_EQ(may_move(from, to), permitted.contains({from, to}))

@@ -77,6 +77,8 @@ TEST_F(BatchRevocation, all_are_locked_out_at_once_and_then_gone_each_with_its_r
     EXPECT_EQ(checked.at("role_absent"), true);
     EXPECT_EQ(checked.at("sessions"), 0);
     EXPECT_EQ(checked.at("dependencies"), 0);
+    EXPECT_EQ(checked.at("memberships"), 0);
+    EXPECT_EQ(checked.at("default_privileges"), 0);
     EXPECT_TRUE(removed->at(i)->notes.contains(Phase::kTerminate));
     EXPECT_TRUE(removed->at(i)->notes.contains(Phase::kDrop));
   }
