@@ -23,15 +23,18 @@ Error bad(std::string message) {
 
 // Fields of a write that are no part of connection_details. `force` belongs to a delete.
 bool is_own_field(std::string_view key) {
-  constexpr std::array<std::string_view, 9> own{"name",
-                                                "plugin_name",
-                                                "plugin_version",
-                                                "allowed_roles",
-                                                "password_policy",
-                                                "verify_connection",
-                                                "force",
-                                                "root_rotation_statements",
-                                                "connection_details"};
+  constexpr std::array<std::string_view, 12> own{"name",
+                                                 "plugin_name",
+                                                 "plugin_version",
+                                                 "allowed_roles",
+                                                 "password_policy",
+                                                 "verify_connection",
+                                                 "force",
+                                                 "root_rotation_statements",
+                                                 "connection_details",
+                                                 "rotation_period",
+                                                 "rotation_schedule",
+                                                 "rotation_window"};
   return std::find(own.begin(), own.end(), key) != own.end();
 }
 
@@ -96,6 +99,8 @@ Status merge_own(const Json& data, TargetConfig& config) {
     return bad(fmt::format("plugin_name: \"{}\" is not here; {} is",
                            config.plugin_name.substr(0, 64), kPlugin));
   RETURN_IF_ERROR(examine_statements("root_rotation_statements", config.root_rotation_statements));
+  bool given = false;
+  RETURN_IF_ERROR(merge_rotation_plan(data, config.rotation, given));
   return ok();
 }
 
@@ -128,13 +133,11 @@ int TargetConfig::scram_iterations() const {
 }
 
 Json TargetConfig::to_json() const {
-  return Json{{"plugin_name", plugin_name},
-              {"plugin_version", plugin_version},
-              {"allowed_roles", allowed_roles},
-              {"root_rotation_statements", root_rotation_statements},
-              {"password_policy", password_policy},
-              {"verify_connection", verify_connection},
-              {"details", details}};
+  return Json{
+      {"plugin_name", plugin_name},         {"plugin_version", plugin_version},
+      {"allowed_roles", allowed_roles},     {"root_rotation_statements", root_rotation_statements},
+      {"password_policy", password_policy}, {"verify_connection", verify_connection},
+      {"rotation", rotation.to_json()},     {"details", details}};
 }
 
 Result<TargetConfig> TargetConfig::from_json(std::string name, const Json& stored) {
@@ -149,6 +152,8 @@ Result<TargetConfig> TargetConfig::from_json(std::string name, const Json& store
   config.root_rotation_statements = std::move(rotation).value_or(std::vector<std::string>{});
   ASSIGN_OR_RETURN(config.password_policy, fields.text_or("password_policy", ""));
   ASSIGN_OR_RETURN(config.verify_connection, fields.boolean_or("verify_connection", true));
+  ASSIGN_OR_RETURN(const auto plan, fields.object("rotation"));
+  ASSIGN_OR_RETURN(config.rotation, RotationPlan::from_json(plan.value_or(Json::object())));
   ASSIGN_OR_RETURN(auto details, fields.object("details"));
   config.details = std::move(details).value_or(Json::object());
   return config;
@@ -200,7 +205,7 @@ Result<std::optional<TargetConfig>> load_config(const MountStorage& storage,
 }
 
 std::vector<FieldSpec> config_fields() {
-  return {
+  std::vector<FieldSpec> fields{
       {"plugin_name", FieldType::kText, "postgresql-database-plugin", true},
       {"connection_url", FieldType::kText,
        "postgresql://{{username}}:{{password}}@host:port/database?sslmode=verify-full", true},
@@ -220,6 +225,11 @@ std::vector<FieldSpec> config_fields() {
       {"password_authentication", FieldType::kText, "scram-sha-256, always"},
       {"root_rotation_statements", FieldType::kList, "how the login's own password is changed"},
   };
+  for (FieldSpec& field : rotation_plan_fields()) {
+    field.description = "root: " + field.description;
+    fields.push_back(std::move(field));
+  }
+  return fields;
 }
 
 }  // namespace curfew::engines::postgres

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "engines/engine.h"
+#include "engines/postgres/rotation_plan.h"
 #include "engines/postgres/target.h"
 
 namespace curfew::engines::postgres {
@@ -24,6 +25,7 @@ struct TargetConfig {
   std::vector<std::string> root_rotation_statements;
   std::string password_policy;
   bool verify_connection = true;
+  RotationPlan rotation;  // of the login's own password
   Json details = Json::object();
 
   bool allows(std::string_view role) const;

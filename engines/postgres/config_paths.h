@@ -3,16 +3,18 @@
 #include <vector>
 
 #include "engines/engine.h"
+#include "engines/postgres/root_rotation.h"
 #include "engines/postgres/target_pools.h"
 
 namespace curfew::engines::postgres {
 
-// config/<name> and reset/<name>. Thread-safe.
+// config/<name>, reset/<name> and rotate-root/<name>. Writing a configuration and rotating its
+// password block while the target is asked. Thread-safe.
 class ConfigPaths {
  public:
   // The references outlive this.
-  ConfigPaths(Services services, TargetPools& pools, Millis verify_time)
-      : services_(std::move(services)), pools_(pools), verify_time_(verify_time) {}
+  ConfigPaths(Services services, TargetPools& pools, RootRotation& root, Millis verify_time)
+      : services_(std::move(services)), pools_(pools), root_(root), verify_time_(verify_time) {}
 
   std::vector<CallRoutes::Route> routes();
 
@@ -22,11 +24,17 @@ class ConfigPaths {
   Result<Reply> remove(const Call& call);
   Result<Reply> list(const Call& call) const;
   Result<Reply> reset(const Call& call);
+  Result<Reply> rotate_root(const Call& call);
+  Status try_config(const std::optional<TargetConfig>& stored, TargetConfig& config,
+                    bool& was_replaced, std::vector<std::string>& warnings) const;
+  Status check_unused(const std::string& name, bool force,
+                      std::vector<std::string>& warnings) const;
   Status verify(const TargetConfig& config, std::vector<std::string>& warnings) const;
   Result<std::vector<std::string>> groups_of(const std::string& target) const;
 
   Services services_;
   TargetPools& pools_;
+  RootRotation& root_;
   const Millis verify_time_;
 };
 

@@ -12,6 +12,7 @@
 #include "engines/postgres/revocation.h"
 #include "engines/postgres/role_paths.h"
 #include "engines/postgres/roles.h"
+#include "engines/postgres/root_rotation.h"
 #include "engines/postgres/sql_text.h"
 #include "engines/postgres/statements.h"
 #include "engines/postgres/static_role_paths.h"
@@ -24,6 +25,7 @@ namespace {
 
 // What is done by itself, by the target's name.
 constexpr std::string_view kStaticChore = "static/";
+constexpr std::string_view kRootChore = "root/";
 
 CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths& static_roles,
                          QuarantinePaths& quarantine) {
@@ -45,7 +47,8 @@ class PostgresEngine final : public SecretEngine {
       : services_(services),
         pools_(options.pool, services.clock, services.log),
         stock_(services.passwords, services.random, services.log, options.verifiers_ready),
-        config_paths_(services, pools_, options.verify_time),
+        root_rotation_(services_, pools_, stock_, options.rotation),
+        config_paths_(services, pools_, root_rotation_, options.verify_time),
         role_paths_(services, pools_, options.verify_time,
                     [this](const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                            const CallContext& context) {
@@ -86,6 +89,7 @@ class PostgresEngine final : public SecretEngine {
   const Services services_;
   TargetPools pools_;
   VerifierStock stock_;
+  RootRotation root_rotation_;
   ConfigPaths config_paths_;
   RolePaths role_paths_;
   StaticRotation static_rotation_;
@@ -215,6 +219,7 @@ Result<std::vector<std::string>> PostgresEngine::chores() const {
     for (const std::string& target : targets) {
       ASSIGN_OR_RETURN(const auto users, reader.list(static_users_prefix(target)));
       if (!users.empty()) out.push_back(std::string(kStaticChore) + target);
+      out.push_back(std::string(kRootChore) + target);
     }
     return ok();
   }));
@@ -224,6 +229,7 @@ Result<std::vector<std::string>> PostgresEngine::chores() const {
 Result<Tended> PostgresEngine::tend(const std::string& chore, const CallContext& context) {
   if (chore.starts_with(kStaticChore))
     return static_rotation_.tend(chore.substr(kStaticChore.size()), context);
+  if (chore.starts_with(kRootChore)) return root_rotation_.tend(chore.substr(kRootChore.size()));
   return Error{Errc::kInternal, fmt::format("the database engine has no work \"{}\"", chore)};
 }
 
