@@ -54,7 +54,7 @@ Result<Reply> RolePaths::write(const Call& call) {
     if (static_role)
       return Error{Errc::kInvalidArgument, "Role and Static Role names must be unique"};
     ASSIGN_OR_RETURN(const auto now, writer.get(role_key(name)));
-    if (now != before)
+    if (now != before && now != role.to_json())
       return Error{Errc::kConflict, fmt::format("roles/{} was changed by somebody else in the "
                                                 "meantime; read it and write again",
                                                 name)};

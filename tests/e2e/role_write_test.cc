@@ -59,5 +59,19 @@ TEST(RoleWriteTest, statements_are_judged_and_rehearsed_before_they_are_stored) 
   EXPECT_EQ(world.marked_roles(), 0);
 }
 
+TEST(RoleWriteTest, a_configuration_says_which_rights_its_login_lacks) {
+  ServerProcess server;
+  server.start_initialized();
+  test::TestDatabase database;
+  const AgentWorld world(server, database);
+  const auto poor = database.login("");
+  const Answer written = server.call("POST", "database/config/app",
+                                     {{"username", poor.user}, {"password", poor.password}});
+  EXPECT_EQ(written.status, 200) << written.text;
+  EXPECT_THAT(written.body.at("warnings").dump(),
+              AllOf(HasSubstr("ALTER ROLE \\\"" + poor.user + "\\\" CREATEROLE"),
+                    HasSubstr("GRANT pg_signal_backend TO \\\"" + poor.user)));
+}
+
 }  // namespace
 }  // namespace curfew::e2e

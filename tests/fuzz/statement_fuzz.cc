@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engines/postgres/sql_lexer.h"
+#include "engines/postgres/statement_lint.h"
 #include "engines/postgres/statements.h"
 #include "engines/postgres/username.h"
 
@@ -11,6 +12,8 @@ namespace {
 using curfew::engines::postgres::examine_statements;
 using curfew::engines::postgres::fill;
 using curfew::engines::postgres::join_statements;
+using curfew::engines::postgres::LeaseRole;
+using curfew::engines::postgres::lint_statements;
 using curfew::engines::postgres::split_statements;
 using curfew::engines::postgres::UsernameTemplate;
 
@@ -34,6 +37,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // The second element stays a statement of its own.
     require(split->back().size() == 2 && split->back().front().text == "select");
   }
+  LeaseRole role;
+  role.creation_statements = role.revocation_statements = {text};
+  (void)lint_statements(role);
   const std::string filled = fill(text, {"cf-name", "SCRAM", "2027-01-15"});
   require(filled.find("{{name}}") == std::string::npos);
   (void)UsernameTemplate::parse(text);
