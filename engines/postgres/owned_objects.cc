@@ -20,7 +20,8 @@ std::string code_sql(std::uint32_t oid) {
     WHERE e.evtowner = {0} OR p.proowner = {0}
   UNION ALL
   SELECT 2, 'subscription ' || s.subname, format('ALTER SUBSCRIPTION %1$I DISABLE; ALTER '
-    'SUBSCRIPTION %1$I SET (slot_name = NONE); DROP SUBSCRIPTION %1$I', s.subname), 0::oid::regclass, 0::oid
+    'SUBSCRIPTION %1$I SET (slot_name = NONE); DROP SUBSCRIPTION %1$I', s.subname),
+    0::oid::regclass, 0::oid
     FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
     WHERE s.subowner = {0} AND d.datname = current_database()
   UNION ALL
