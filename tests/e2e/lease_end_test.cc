@@ -23,7 +23,7 @@ TEST(LeaseEnd, an_ended_lease_is_audited_and_goes_to_the_archive_after_its_reten
               {{"type", "file"}, {"options", {{"file_path", server.path("audit.log")}}}});
   const Credential credential = world.issue();
   ASSERT_EQ(credential.status, 200) << credential.error;
-  ASSERT_EQ(server.cli({"lease", "revoke", credential.lease}).exit, 0);
+  ASSERT_EQ(server.cli({"lease", "revoke", "-sync", credential.lease}).exit, 0);
   EXPECT_FALSE(world.can_log_in(credential));
   EXPECT_THAT(read_file(server.path("audit.log")), HasSubstr("\"type\":\"revocation\""));
   ASSERT_TRUE(eventually([&] {
@@ -46,7 +46,8 @@ TEST(LeaseEnd, many_leases_that_end_together_are_gone_from_the_target_each_with_
   std::vector<Credential> credentials;
   for (int i = 0; i < 40; ++i) credentials.push_back(world.issue());
   ASSERT_EQ(world.marked_roles(), 40);
-  ASSERT_EQ(server.cli({"lease", "revoke", "-prefix", "database/creds/agent-readonly"}).exit, 0);
+  ASSERT_EQ(
+      server.cli({"lease", "revoke", "-sync", "-prefix", "database/creds/agent-readonly"}).exit, 0);
   EXPECT_EQ(world.marked_roles(), 0);
   for (const Credential& credential : credentials) {
     const Json receipt = world.lease(credential.lease).at("receipt");
