@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -42,7 +43,7 @@ struct SessionHost {
   std::atomic<std::uint64_t> overloads = 0;
 };
 
-// One connection, from accept to close. Everything but the constructor and the three functions for
+// One connection, from accept to close. Everything but the constructor and the four functions for
 // other threads runs on the socket's strand; handlers run on the host's pool.
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
@@ -58,9 +59,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void stop_soon();  // closes once the request that has begun is answered
   void abort();      // closes now
 
+  bool is_abandoned();  // see HttpRequest::is_abandoned
+
   bool refused() const { return refused_; }
 
  private:
+  static constexpr std::size_t kBufferBytes = 8 * 1024;
   using ErrorCode = boost::system::error_code;
   using SessionClock = boost::asio::steady_timer::clock_type;
   enum class Phase {
@@ -112,6 +116,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void on_timeout();
 
   SessionHost& host_;
+  std::mutex closing_;  // held to close the socket, and to look at it from another thread
   Tcp::socket socket_;
   TlsPointer tls_context_;
   std::optional<boost::asio::ssl::stream<Tcp::socket&>> tls_;

@@ -23,6 +23,9 @@ struct HttpRequest {
   std::string remote_address;  // an IP address without a port
   std::uint16_t remote_port = 0;
   bool encrypted = false;  // came over TLS
+  // Whether the client has closed its side of the connection, or all of it, since. Empty: not
+  // known. Thread-safe, cheap, usable until the request is answered.
+  std::function<bool()> is_abandoned = {};
 
   // The value of the first header of that name (any case); nullptr if there is none. The pointer is
   // valid until the headers change.

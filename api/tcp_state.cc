@@ -7,6 +7,16 @@
 #include <termios.h>
 
 namespace curfew::api {
+namespace {
+
+int state_of(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return TCP_CLOSE;
+  return info.tcpi_state;
+}
+
+}  // namespace
 
 std::size_t unacknowledged_bytes(int socket) {
   int bytes = 0;
@@ -15,10 +25,11 @@ std::size_t unacknowledged_bytes(int socket) {
 }
 
 bool is_broken(int socket) {
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
-  return info.tcpi_state == TCP_CLOSE;
+  return state_of(socket) == TCP_CLOSE;
+}
+
+bool has_hung_up(int socket) {
+  return state_of(socket) != TCP_ESTABLISHED;
 }
 
 int peek_byte(int socket) {

@@ -19,6 +19,8 @@ constexpr std::size_t kNamespaceBytesMax = 512;
 constexpr std::size_t kPurposeBytesMax = 1024;
 constexpr std::size_t kSessionBytesMax = 256;
 constexpr std::size_t kTraceparentBytesMax = 128;
+constexpr std::size_t kIdempotencyKeyMin = 8;
+constexpr std::size_t kIdempotencyKeyMax = 128;
 
 Error invalid(std::string message) {
   return {Errc::kInvalidArgument, std::move(message)};
@@ -182,6 +184,19 @@ Result<std::optional<Millis>> read_wrap_ttl(const HttpRequest& http) {
   return std::optional<Millis>{*ttl};
 }
 
+Result<std::string> read_idempotency_key(const HttpRequest& http) {
+  const std::string* value = http.header("Idempotency-Key");
+  if (value == nullptr) return std::string{};
+  const bool printable =
+      std::all_of(value->begin(), value->end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!printable || value->size() < kIdempotencyKeyMin || value->size() > kIdempotencyKeyMax ||
+      http.header_count("Idempotency-Key") > 1)
+    return invalid(fmt::format(
+        "header Idempotency-Key: expected one key of {} to {} printable characters without blanks",
+        kIdempotencyKeyMin, kIdempotencyKeyMax));
+  return *value;
+}
+
 Status read_headers(const HttpRequest& http, Request& out) {
   ASSIGN_OR_RETURN(out.token, read_token(http));
   ASSIGN_OR_RETURN(out.wrap_ttl, read_wrap_ttl(http));
@@ -191,6 +206,7 @@ Status read_headers(const HttpRequest& http, Request& out) {
   while (out.name_space.ends_with('/')) out.name_space.pop_back();
   ASSIGN_OR_RETURN(out.purpose, text_header(http, "X-Curfew-Purpose", kPurposeBytesMax));
   ASSIGN_OR_RETURN(out.session, text_header(http, "X-Curfew-Session", kSessionBytesMax));
+  ASSIGN_OR_RETURN(out.idempotency_key, read_idempotency_key(http));
   auto traceparent = text_header(http, "traceparent", kTraceparentBytesMax);
   if (traceparent) out.traceparent = std::move(*traceparent);
   return ok();
@@ -212,6 +228,7 @@ Result<broker::Request> read_request(const HttpRequest& http, Random& random) {
   RETURN_IF_ERROR(read_headers(http, out));
   out.remote_address = http.remote_address;
   out.remote_port = http.remote_port;
+  out.is_abandoned = http.is_abandoned;
   out.id = random_uuid(random);
   return out;
 }

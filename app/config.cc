@@ -68,6 +68,14 @@ Result<store::SealOptions> read_seal(const hcl::Block& block) {
   return options;
 }
 
+Status read_retry(const hcl::Block& block, ServerConfig& config) {
+  hcl::Section section(*block.body, "retry");
+  ASSIGN_OR_RETURN(config.retry.window, section.duration_or("window", config.retry.window));
+  ASSIGN_OR_RETURN(config.retry.key_window,
+                   section.duration_or("idempotency_window", config.retry.key_window));
+  return section.finish();
+}
+
 // What becomes of leases that have ended, and how stubbornly they are ended.
 Status read_lease(const hcl::Block& block, ServerConfig& config) {
   hcl::Section section(*block.body, "lease");
@@ -175,6 +183,8 @@ Result<ServerConfig> parse_config(std::string_view text) {
     ASSIGN_OR_RETURN(config.clock_jump_max, limits.duration_or("jump_max", config.clock_jump_max));
     RETURN_IF_ERROR(limits.finish());
   }
+  ASSIGN_OR_RETURN(const auto retry, section.block("retry"));
+  if (retry) RETURN_IF_ERROR(read_retry(*retry, config));
   ASSIGN_OR_RETURN(const std::string level, section.text_or("log_level", "info"));
   const auto parsed = parse_log_level(level);
   if (!parsed) return section.error("log_level", parsed.error().message);

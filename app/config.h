@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/lease/lease_ends.h"
+#include "broker/lease/retries.h"
 #include "store/seal.h"
 
 namespace curfew::app {
@@ -18,6 +19,7 @@ struct ServerConfig {
   store::SealOptions seal;
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;
+  broker::RetryOptions retry;
   bool open_metrics = false;  // sys/metrics needs no token
   broker::LeaseEndOptions lease_ends;
   std::int64_t max_attempts = 0;  // see RevokerOptions

@@ -3,6 +3,7 @@
 #include "broker/audit/audit_broker.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/retries.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
 #include "broker/openapi.h"
@@ -62,6 +63,9 @@ struct Broker::Parts {
         batches(lease_store, claims, lease_ends, meters, mounts, d.clock, d.log, options.revoker),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
+        retries(
+            lease_store, leases, d.keyring, d.clock, d.log, [this] { reaper.wake(); },
+            options.retry),
         reaper(
             lease_store, token_store, mounts, revoker, batches, breakers, lease_ends, d.clock,
             d.log, options.reaper, [this] { leases.attempt_finished(); },
@@ -92,8 +96,8 @@ struct Broker::Parts {
                 options.version,
                 options.edge_metrics,
                 options.open_metrics}),
-        pipeline({lifecycle, tokens, policies, mounts, leases, quotas, audit, system, token_backend,
-                  d.clock, d.log, [this] { reaper.wake(); }}) {
+        pipeline({lifecycle, tokens, policies, mounts, leases, retries, quotas, audit, system,
+                  token_backend, d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
@@ -131,6 +135,7 @@ struct Broker::Parts {
     mounts.unload();
     policies.forget();
     quotas.unload();
+    retries.forget();
     audit.unload();
   }
 
@@ -163,6 +168,7 @@ struct Broker::Parts {
   Revoker revoker;
   BatchRevoker batches;
   LeaseService leases;
+  Retries retries;
   Reaper reaper;
   TokenBackend token_backend;
   SystemBackend system;
@@ -181,7 +187,7 @@ Result<Response> Broker::handle(Request request) {
 }
 
 void Broker::undelivered(const Response& response) {
-  parts_->pipeline.take_back(response, "not delivered");
+  parts_->pipeline.undelivered(response);
 }
 
 Json Broker::describe() {

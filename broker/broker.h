@@ -13,6 +13,7 @@
 #include "broker/handler.h"
 #include "broker/lease/lease_ends.h"
 #include "broker/lease/reaper.h"
+#include "broker/lease/retries.h"
 #include "broker/lease/revoker.h"
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
@@ -28,6 +29,7 @@ struct BrokerOptions {
   std::string version = "0.0.0";
   RevokerOptions revoker = {};
   ReaperOptions reaper = {};
+  RetryOptions retry = {};
   CaretakerOptions caretaker = {};
   BreakerOptions breakers = {};
   LeaseEndOptions lease_ends = {};

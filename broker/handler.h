@@ -16,7 +16,8 @@ class Handler {
   virtual Result<Response> handle(Request request) = 0;
 
   // The answer to a request that handle() answered could not be written to the client (it went
-  // away, or the connection broke). Leases that it carried are ended.
+  // away, or the connection broke). A lease that it carried is ended
+  // unless a retry asks for it soon; a new token at once.
   virtual void undelivered(const Response& response) = 0;
 
   // The API description (OpenAPI 3.0) of every path served now.

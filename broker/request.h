@@ -1,6 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +38,9 @@ struct Request {
   std::string purpose;
   std::string session;
   std::string traceparent;
+  std::string idempotency_key;  // Idempotency-Key; empty: none
+  // Whether the client has hung up meanwhile; empty: not known. Thread-safe and cheap.
+  std::function<bool()> is_abandoned;
   // Headers that the answer gets beside its own, also where it is an error. Outlives the call.
   std::vector<AnswerHeader>* answer_headers = nullptr;
 };
@@ -63,6 +69,12 @@ enum class Layout {
   kText,      // data is a string, and that is the body: plain text
 };
 
+// How the answers with one lease fare: several, where a request was tried again.
+struct Deliveries {
+  std::atomic<int> out = 1;        // given to the edge, and not known to be lost
+  std::atomic<bool> lost = false;  // one was
+};
+
 struct Response {
   int status = 0;  // 0: 200 where there is something to say, else 204
   Layout layout = Layout::kEnvelope;
@@ -72,6 +84,10 @@ struct Response {
   Millis lease_duration{0};
   std::optional<Auth> auth = {};
   std::vector<std::string> warnings = {};
+  // Of an answer with a lease that a retry may ask for again: what the request was (a keyed hash).
+  std::string request_key = {};
+  std::shared_ptr<Deliveries> deliveries = {};
+  bool replayed = false;  // the lease was made by an earlier attempt
 };
 
 }  // namespace curfew::broker

@@ -333,18 +333,30 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   const bool says_nothing = outcome && outcome->data.is_null() && !outcome->auth;
   if (written.error().code == Errc::kSealed && says_nothing) return outcome;
   // What nobody can account for, nobody may have.
-  if (outcome) take_back(*outcome, "not audited");
+  if (outcome) take_back(*outcome);
   return written.error();
 }
 
-void RequestPipeline::take_back(const Response& response, std::string_view why) {
-  // A renewal has no data: its credential is in use.
-  if (!response.lease_id.empty() && !response.data.is_null()) {
+// A renewal has no data: its credential is in use.
+void RequestPipeline::undelivered(const Response& response) {
+  if (!response.lease_id.empty() && !response.data.is_null()) parts_.retries.lost(response);
+  take_token_back(response, "not delivered");
+}
+
+// No line, no credential. Who got it from an earlier attempt has its line and keeps it.
+void RequestPipeline::take_back(const Response& response) {
+  if (response.replayed) {
+    parts_.retries.lost(response);
+  } else if (!response.lease_id.empty() && !response.data.is_null()) {
     const Status ended = parts_.leases.revoke_later(response.lease_id);
-    parts_.log.warn("credential taken back", {{"why", std::string(why)},
+    parts_.log.warn("credential taken back", {{"why", "not audited"},
                                               {"lease", response.lease_id},
                                               {"error", ended ? "" : ended.error().message}});
   }
+  take_token_back(response, "not audited");
+}
+
+void RequestPipeline::take_token_back(const Response& response, std::string_view why) {
   if (response.auth && response.auth->made_now) {
     const auto made = parts_.tokens.find(response.auth->client_token);
     if (!made || !*made) return;
@@ -393,13 +405,16 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
       return Error{Errc::kInvalidArgument,
                    "Secret cannot be returned; token had one use left, and a lease ends with its "
                    "token. Ask with a token that has more uses"};
-    return parts_.leases.issue({course.mount, course.rest, course.params, course.request,
-                                course.caller->token, course.attribution,
-                                [&](const store::Reader& reader, const Lease& lease) {
-                                  QuotaSubject subject = quota_subject(course);
-                                  subject.role = lease.role;
-                                  return parts_.quotas.check_lease(reader, subject);
-                                }});
+    auto issued = parts_.retries.issue({course.mount, course.rest, course.params, course.request,
+                                        course.caller->token, course.attribution,
+                                        [&](const store::Reader& reader, const Lease& lease) {
+                                          QuotaSubject subject = quota_subject(course);
+                                          subject.role = lease.role;
+                                          return parts_.quotas.check_lease(reader, subject);
+                                        }});
+    if (issued && issued->replayed && course.request.answer_headers != nullptr)
+      course.request.answer_headers->push_back({"Idempotency-Replayed", "true"});
+    return issued;
   }
   ASSIGN_OR_RETURN(auto reply,
                    (*course.engine_handler)({course.request.operation, course.rest, course.params,

@@ -12,6 +12,7 @@
 #include "broker/audit/audit_broker.h"
 #include "broker/backend.h"
 #include "broker/lease/lease_service.h"
+#include "broker/lease/retries.h"
 #include "broker/lifecycle.h"
 #include "broker/mount/mount_table.h"
 #include "broker/policy/policy_store.h"
@@ -33,6 +34,7 @@ class RequestPipeline {
     PolicyStore& policies;
     MountTable& mounts;
     LeaseService& leases;
+    Retries& retries;
     Quotas& quotas;
     AuditBroker& audit;
     const Backend& system;
@@ -46,8 +48,9 @@ class RequestPipeline {
   // Every outcome: an answer, or why there is none. Never throws.
   Result<Response> handle(Request request);
 
-  // Ends the lease or the new token that an answer carries which nobody got; `why` for the log.
-  void take_back(const Response& response, std::string_view why);
+  // The answer did not reach the client: its lease ends unless a retry asks for it in time, its new
+  // token at once.
+  void undelivered(const Response& response);
 
  private:
   struct Course;
@@ -65,6 +68,8 @@ class RequestPipeline {
   Result<Response> serve_backend(Course& course);
   Result<Response> serve_engine(Course& course);
   Result<Response> audit_response(Course& course, Result<Response> outcome);
+  void take_back(const Response& response);
+  void take_token_back(const Response& response, std::string_view why);
   void end_used_up(const Course& course);
 
   const Parts parts_;

@@ -113,7 +113,7 @@ HttpRequest ApiClient::to_http(const ApiRequest& request) const {
   return http;
 }
 
-Result<HttpResponse> ApiClient::exchange(HttpRequest& http) {
+Result<HttpResponse> ApiClient::exchange(HttpRequest& http, bool repeatable) {
   constexpr Millis kWaitFirst{500};
   constexpr Millis kWaitMax{10'000};
   Millis wait = kWaitFirst;
@@ -123,10 +123,12 @@ Result<HttpResponse> ApiClient::exchange(HttpRequest& http) {
       ASSIGN_OR_RETURN(http.url, resolve_redirect(http.url, response->location));
       response = http_.send(http);
     }
-    // Only where nothing can have happened at the server: repeating a request whose answer was
-    // lost could make a second credential.
-    const bool harmless = response ? response->status == 412 || response->status == 503
-                                   : response.error().code == Errc::kUnavailable;
+    // Where nothing can have happened at the server, or where the server knows the repetition for
+    // one: else a request whose answer was lost could make a second credential.
+    const bool failed = !response || (response->status >= 500 && response->status != 501);
+    const bool nothing_done = response ? response->status == 412 || response->status == 503
+                                       : response.error().code == Errc::kUnavailable;
+    const bool harmless = nothing_done || (repeatable && failed);
     if (!harmless || retries_left <= 0) return response;
     const bool has_advice = response && response->retry_after;
     around_.sleep(std::min(has_advice ? Millis{*response->retry_after} : wait, kWaitMax));
@@ -140,7 +142,13 @@ Result<ApiReply> ApiClient::send(const ApiRequest& request) {
     print_curl(request, http);
     return Error{Errc::kPreconditionFailed, "the call was printed instead of made"};
   }
-  Result<HttpResponse> response = exchange(http);
+  if (request.may_issue && around_.unique_text) {
+    if (idempotency_key_.empty()) idempotency_key_ = around_.unique_text();
+    http.headers.push_back({"Idempotency-Key", idempotency_key_});
+  }
+  // The server keeps count of keys for reads alone.
+  const bool repeatable = request.may_issue && !idempotency_key_.empty() && http.method == "GET";
+  Result<HttpResponse> response = exchange(http, repeatable);
   if (http.body) zero(*http.body);
   if (!response) {
     Error error = std::move(response).error();

@@ -23,9 +23,10 @@ struct ApiRequest {
   std::vector<int> accept = {};             // statuses that the caller handles, beside 2xx
   bool none_ok = false;  // a 404 without a reason is an answer too (see ApiReply::is_miss)
   std::string content_type = "application/json";
-  std::optional<Secret> token = std::nullopt;    // instead of the settings'; empty: none is sent
-  bool in_root_namespace = false;                // whatever the settings' namespace
-  bool preliminary = false;                      // only prepares the command's own call
+  std::optional<Secret> token = std::nullopt;  // instead of the settings'; empty: none is sent
+  bool in_root_namespace = false;              // whatever the settings' namespace
+  bool preliminary = false;                    // only prepares the command's own call
+  bool may_issue = false;  // may make a credential: bears a key, so that a retry makes no second
   std::vector<std::string> secret_members = {};  // of the body: not printed by -output-curl-string
 };
 
@@ -58,7 +59,7 @@ class ApiClient {
 
  private:
   HttpRequest to_http(const ApiRequest& request) const;
-  Result<HttpResponse> exchange(HttpRequest& http);
+  Result<HttpResponse> exchange(HttpRequest& http, bool repeatable);
   Error refusal(const ApiRequest& request, const HttpRequest& http,
                 const HttpResponse& response) const;
   std::string hint(const HttpRequest& http, const HttpResponse& response,
@@ -68,6 +69,7 @@ class ApiClient {
   Settings settings_;
   Surroundings& around_;
   HttpClient http_;
+  std::string idempotency_key_;  // one for all calls of this command
   bool printed_curl_ = false;
 };
 

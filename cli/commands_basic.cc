@@ -45,7 +45,8 @@ Result<int> read(Call& call) {
                                                           .path = path,
                                                           .query = std::move(query),
                                                           .doing = "reading " + path,
-                                                          .none_ok = true}));
+                                                          .none_ok = true,
+                                                          .may_issue = true}));
   if (reply.is_miss()) return missing_error("No value found at " + path);
   return call.print.answer(reply);
 }
@@ -67,6 +68,7 @@ Result<int> write(Call& call) {
                                     .path = path,
                                     .body = std::move(body),
                                     .doing = "writing data to " + path,
+                                    .may_issue = true,
                                     .secret_members = {"password", "token", "secret_id", "jwt"}}));
   if (reply.body.is_null()) return call.print.success("Success! Data written to: " + path);
   if (call.print.is_table() && call.print.field().empty() && reply.data().is_null() &&

@@ -8,6 +8,8 @@
 #include <iostream>
 #include <thread>
 
+#include "base/random.h"
+
 namespace curfew::cli {
 
 namespace {
@@ -104,6 +106,11 @@ Surroundings system_surroundings() {
       .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
       .ask_secret = ask_terminal,
       .sleep = [](Millis time) { std::this_thread::sleep_for(time); },
+      .unique_text =
+          [] {
+            SystemRandom random;
+            return random_uuid(random);
+          },
   };
 }
 

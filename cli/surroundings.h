@@ -26,6 +26,8 @@ struct Surroundings {
   // person gave up (Ctrl-C, Ctrl-D).
   std::function<Result<Secret>(std::string_view prompt)> ask_secret;
   std::function<void(Millis)> sleep;
+  // A text that nobody else has or can guess; empty: none can be made.
+  std::function<std::string()> unique_text = {};
 };
 
 // The process's own environment, standard streams and terminal.

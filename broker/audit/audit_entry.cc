@@ -85,6 +85,7 @@ Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
                    {"token_ttl", std::chrono::round<Seconds>(auth.lease_duration).count()}};
     if (!auth.metadata.is_null()) out["auth"]["metadata"] = auth.metadata;
   }
+  if (response.replayed) out["replayed"] = true;  // an earlier attempt's lease, given again
   if (!response.warnings.empty()) out["warnings"] = response.warnings;
   return out;
 }

@@ -31,6 +31,13 @@ inline bool is_live(LeaseState state) {
 // that says so.
 bool may_move(LeaseState from, LeaseState to);
 
+// Which request a lease was made for, where a retry of it may ask again.
+struct RequestKey {
+  std::string hash;         // keyed; empty: none
+  std::string fingerprint;  // of the request's parameters, keyed as well
+  WallTime until;           // from then on the key means nothing any more
+};
+
 // One row. Everything that a revocation needs is in here; the credential itself never is.
 struct Lease {
   std::string id;     // "<path of the request>/<24 base62>"
@@ -57,6 +64,7 @@ struct Lease {
   Json receipt = nullptr;              // once ended
   std::optional<WallTime> ended_at;
   bool audit_pending = false;  // it has ended, and no audit device has its receipt yet
+  RequestKey key;
 };
 
 }  // namespace curfew::broker

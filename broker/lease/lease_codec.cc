@@ -54,6 +54,8 @@ std::string context_of(const Lease& lease, const std::optional<Labels>& labels) 
          {&labels->agent, &labels->session, &labels->trace, &labels->name})
       columns.push_back(*label);
   }
+  // Rows that are older than the column have none, as most others.
+  if (!lease.key.hash.empty()) columns.push_back(lease.key.hash);
   return dump_json(columns);
 }
 
@@ -89,7 +91,9 @@ Json body_of(const Lease& lease) {
           {"error", lease.error},
           {"receipt", lease.receipt},
           {"audit_pending", lease.audit_pending},
-          {"ended_at", millis_or_null(lease.ended_at)}};
+          {"ended_at", millis_or_null(lease.ended_at)},
+          {"key_fingerprint", lease.key.fingerprint},
+          {"key_until", to_unix_millis(lease.key.until)}};
 }
 
 Lease columns_of(const store::Row& row) {
@@ -105,6 +109,7 @@ Lease columns_of(const store::Row& row) {
   lease.expires_at = from_unix_millis(row.integer(9));
   if (const auto next = row.integer_or_null(10)) lease.next_action_at = from_unix_millis(*next);
   lease.attempts = row.integer(11);
+  lease.key.hash = row.text(17);
   return lease;
 }
 
@@ -146,6 +151,8 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   lease.receipt = body.at("receipt");
   lease.ended_at = time_or_null(body, "ended_at");
   lease.audit_pending = body.value("audit_pending", false);
+  lease.key.fingerprint = body.value("key_fingerprint", "");
+  lease.key.until = from_unix_millis(body.value("key_until", std::int64_t{0}));
   return lease;
 }
 
@@ -155,13 +162,15 @@ Status insert_lease(store::Writer& writer, const Lease& lease, const std::string
       const std::int64_t inserted,
       writer.execute(
           "INSERT INTO leases (id, namespace, mount, role, resource, token, entity, state, "
-          "issued_at, expires_at, next_action_at, attempts, sealed, agent, session, trace, name) "
-          "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+          "issued_at, expires_at, next_action_at, attempts, sealed, agent, session, trace, name, "
+          "request_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
+          "$16, $17, $18)",
           {lease.id, std::string(kNamespace), lease.mount, lease.role, lease.handle.resource,
            lease.token, lease.attribution.entity_id, static_cast<std::int64_t>(lease.state),
            to_unix_millis(lease.issued_at), to_unix_millis(lease.expires_at),
            next_action_value(lease), lease.attempts, store::Blob{sealed}, std::move(labels.agent),
-           std::move(labels.session), std::move(labels.trace), std::move(labels.name)}));
+           std::move(labels.session), std::move(labels.trace), std::move(labels.name),
+           lease.key.hash}));
   if (inserted != 1) return Error{Errc::kInternal, "the lease was not stored"};
   return ok();
 }

@@ -17,7 +17,7 @@ Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease
 // The columns of a row in the order in which open_lease() reads them.
 inline constexpr std::string_view kLeaseColumns =
     "id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, "
-    "next_action_at, attempts, sealed, agent, session, trace, name";
+    "next_action_at, attempts, sealed, agent, session, trace, name, request_key";
 
 // `row`: kLeaseColumns. kCorrupt: the row is not what was stored; the message names the
 // lease.

@@ -69,6 +69,7 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   lease.next_action_at = lease.apply_deadline;
   lease.handle = plan.handle;
   lease.attribution = call.attribution;
+  lease.key = call.key;
   lease.ttl_default = plan.terms.ttl;
   lease.ttl_max = plan.terms.max_ttl;
   lease.renewable = plan.terms.renewable;

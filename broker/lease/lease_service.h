@@ -28,6 +28,7 @@ struct IssueCall {
   engines::Attribution attribution;
   // Asked inside the transaction that writes the lease down whether it may be born; empty: it may.
   std::function<Status(const store::Reader&, const Lease&)> admit = {};
+  RequestKey key = {};  // stays on the lease
 };
 
 // Makes, renews and ends leases. Thread-safe.

@@ -63,6 +63,8 @@ Where where(const LeaseFilter& filter) {
   if (!filter.session.empty()) out.add("session <> '' AND session =", filter.session);
   if (!filter.trace.empty()) out.add("trace <> '' AND trace =", filter.trace);
   if (!filter.name.empty()) out.add("name <> '' AND name =", filter.name);
+  if (!filter.request_key.empty())
+    out.add("request_key <> '' AND request_key =", filter.request_key);
   if (!filter.id_prefix.empty()) {
     out.add("id >=", filter.id_prefix);
     out.add("id <", prefix_end(filter.id_prefix));

@@ -27,6 +27,7 @@ struct LeaseFilter {
   std::string agent = {};  // see agent_of()
   std::string session = {};
   std::string trace = {};
+  std::string request_key = {};          // see RequestKey
   std::string name = {};                 // of what the lease made: a database role
   std::optional<LeaseState> state = {};  // default: all live ones
   bool also_ended = false;               // live and ended ones, where no state is given

@@ -1,6 +1,7 @@
 #include <thread>
 
 #include "tests/api/server_fixture.h"
+#include "tests/api/test_certificate.h"
 
 namespace curfew::api::testing {
 namespace {
@@ -142,6 +143,94 @@ TEST_F(HttpDeliveryTest, AReportThatThrowsHarmsNobody) {
   EXPECT_TRUE(eventually([&] { return undelivered_ == 1; }));
   RawClient next(port());
   EXPECT_EQ(next.exchange(get("/v1/a")).status, 200);
+}
+
+// ---- while the request is handled
+// ----------------------------------------------------------------
+
+class AbandonedTest : public HttpDeliveryTest {
+ protected:
+  AbandonedTest() {
+    handler_ = [this](const HttpRequest& request) {
+      before_ = request.is_abandoned();
+      gate_.wait();
+      after_ = eventually([&] { return request.is_abandoned(); });
+      return HttpResponse{};
+    };
+  }
+  std::atomic<bool> before_ = true, after_ = false;
+};
+
+TEST_F(AbandonedTest, AHandlerCanAskWhetherItsClientHungUp) {
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.send(get("/v1/a")));
+  gate_.wait_for(1);
+  client.close();
+  gate_.open();
+  EXPECT_TRUE(all_closed());
+  EXPECT_FALSE(before_);
+  EXPECT_TRUE(after_);
+}
+
+TEST_F(AbandonedTest, AHandlerCanAskWhetherItsClientResetTheConnection) {
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.send(get("/v1/a")));
+  gate_.wait_for(1);
+  client.reset();
+  gate_.open();
+  EXPECT_TRUE(all_closed());
+  EXPECT_FALSE(before_);
+  EXPECT_TRUE(after_);
+}
+
+// ---- the same with TLS
+// ---------------------------------------------------------------------------
+
+class TlsDeliveryTest : public HttpDeliveryTest {
+ protected:
+  TlsDeliveryTest() {
+    write_certificate(files_, "delivery");
+    options_.listeners[0].tls = files_;
+  }
+  TempFolder folder_;
+  TlsFiles files_{folder_.path("server.pem"), folder_.path("server.key")};
+};
+
+TEST_F(TlsDeliveryTest, AnAnswerThatWasReadIsDelivered) {
+  start();
+  {
+    RawClient client(port());
+    ASSERT_TRUE(client.start_tls());
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(client.exchange(get("/v1/a")).status, 200);
+  }
+  ASSERT_TRUE(all_closed());
+  EXPECT_EQ(undelivered_, 0);
+}
+
+TEST_F(TlsDeliveryTest, AClientThatHangsUpBeforeItsAnswerIsUndelivered) {
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.start_tls());
+  ASSERT_TRUE(client.send(get("/gate")));
+  gate_.wait_for(1);
+  client.close();
+  gate_.open();
+  EXPECT_TRUE(eventually([&] { return undelivered_ == 1; }));
+  EXPECT_TRUE(all_closed());
+}
+
+TEST_F(TlsDeliveryTest, AClientThatResetsBeforeItsAnswerIsUndelivered) {
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.start_tls());
+  ASSERT_TRUE(client.send(get("/gate")));
+  gate_.wait_for(1);
+  client.reset();
+  gate_.open();
+  EXPECT_TRUE(eventually([&] { return undelivered_ == 1; }));
+  EXPECT_TRUE(all_closed());
 }
 
 }  // namespace

@@ -254,6 +254,23 @@ TEST_F(VaultRequestTest, HeadersAreBounded) {
   EXPECT_EQ(traced->traceparent, "");
 }
 
+TEST_F(VaultRequestTest, AnIdempotencyKeyIsOneWordOfPrintableCharacters) {
+  const auto key = [&](const std::string& value) {
+    return http("GET", "/v1/a", "", {{"Idempotency-Key", value}});
+  };
+  for (const std::string& good : {std::string("01234567"), std::string(128, 'k')})
+    EXPECT_EQ(read(key(good))->idempotency_key, good);
+  EXPECT_EQ(read(http("GET", "/v1/a"))->idempotency_key, "");
+  for (const std::string& bad : {std::string(), std::string("0123456"), std::string(129, 'k'),
+                                 std::string("with a blank"), std::string("caf\xc3\xa9-1234")}) {
+    EXPECT_EQ(code(key(bad)), Errc::kInvalidArgument) << bad;
+    EXPECT_THAT(message(key(bad)), HasSubstr("8 to 128 printable"));
+  }
+  EXPECT_EQ(code(http("GET", "/v1/a", "",
+                      {{"Idempotency-Key", "01234567"}, {"idempotency-key", "01234568"}})),
+            Errc::kInvalidArgument);
+}
+
 TEST_F(VaultRequestTest, EveryRequestHasItsOwnId) {
   const std::string first = read(http("GET", "/v1/a"))->id;
   const std::string second = read(http("GET", "/v1/a"))->id;

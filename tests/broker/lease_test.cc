@@ -407,6 +407,7 @@ TEST_F(LeaseTest, an_answer_that_was_not_delivered_ends_its_lease) {
   const auto response = issue();
   ASSERT_TRUE(response.has_value());
   broker_->undelivered(*response);
+  clock_.advance(Seconds{10});  // that a retry had to ask for it
   run_due();
   EXPECT_TRUE(outside_.names().empty());
 }

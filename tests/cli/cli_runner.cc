@@ -52,6 +52,7 @@ CliResult CliRunner::run(const std::vector<std::string>& words) {
         return Secret(typed);
       },
       .sleep = [this](Millis time) { slept.push_back(time); },
+      .unique_text = [this] { return "key-of-run-" + std::to_string(++runs_); },
   };
   CliOptions options;
   options.version = "1.2.3";

@@ -47,6 +47,9 @@ class CliRunner {
   std::vector<std::string> prompts;  // that were shown
   std::vector<Millis> slept;
   TemporaryDirectory home;
+
+ private:
+  int runs_ = 0;
 };
 
 std::string read_text(const std::string& path);

@@ -170,10 +170,26 @@ TEST_F(Errors, OnlyWhatCannotHaveHappenedIsRetried) {
   server_.reply({.body = R"({"request_id":"r","data":{"k":"v"}})"});
   EXPECT_EQ(cli_.run({"read", "a"}).code, 0);
   EXPECT_EQ(cli_.slept, (std::vector<Millis>{Millis{4000}, Millis{1000}}));
-  // A gateway's 502 may hide a credential that was made.
+  // A gateway's 502 may hide a change that was made.
   server_.reply({.status = 502});
-  EXPECT_EQ(cli_.run({"read", "a"}).code, 2);
+  EXPECT_EQ(cli_.run({"write", "a", "k=v"}).code, 2);
   EXPECT_EQ(server_.seen().size(), 4U);
+}
+
+TEST_F(Errors, AReadIsRetriedWithTheSameKeySoThatTheServerKnowsIt) {
+  cli_.environment["CURFEW_MAX_RETRIES"] = "2";
+  server_.reply({.status = 502});
+  server_.reply({.status = 500, .body = R"({"errors":["in doubt"]})"});
+  server_.reply({.body = R"({"request_id":"r","data":{"k":"v"}})"});
+  EXPECT_EQ(cli_.run({"read", "a"}).code, 0);
+  server_.reply({.body = R"({"request_id":"r","data":{"k":"v"}})"});
+  EXPECT_EQ(cli_.run({"read", "a"}).code, 0);
+  server_.reply({.status = 400, .body = R"({"errors":["no"]})"});
+  EXPECT_EQ(cli_.run({"read", "a"}).code, 2);
+  std::vector<std::string> keys;
+  for (const auto& seen : server_.seen()) keys.push_back(seen.headers.at("idempotency-key"));
+  EXPECT_EQ(keys, (std::vector<std::string>{"key-of-run-1", "key-of-run-1", "key-of-run-1",
+                                            "key-of-run-2", "key-of-run-3"}));
 }
 
 TEST_F(Errors, TheCommandLine) {

@@ -39,7 +39,7 @@ ServerProcess::~ServerProcess() {
 
 void ServerProcess::write_config() const {
   write_file(config_path(), "listener \"tcp\" {\n  address = \"" + bound_ + "\"\n  " + listener_ +
-                                "\n}\n" + storage_ + "\n" + seal_ + "\n");
+                                "\n}\n" + storage_ + "\n" + seal_ + "\n" + more_ + "\n");
 }
 
 void ServerProcess::spawn() {

@@ -46,6 +46,7 @@ class ServerProcess {
   void set_listener(std::string body) { listener_ = std::move(body); }
   void set_seal(std::string block) { seal_ = std::move(block); }
   void set_storage(std::string block) { storage_ = std::move(block); }
+  void set_more(std::string blocks) { more_ = std::move(blocks); }  // beside all of these
   void set_environment(Environment environment) { environment_ = std::move(environment); }
 
   // Starts it and waits until it listens.
@@ -95,6 +96,7 @@ class ServerProcess {
   std::string listener_ = "tls_disable = true";
   std::string seal_;
   std::string storage_;
+  std::string more_;
   Environment environment_;
   std::string ca_file_;
   std::string root_token_;
