@@ -29,7 +29,8 @@ std::string try_locks_sql(const std::vector<std::int64_t>& keys) {
 // Sessions and dependencies of all roles are counted once, not once for each role.
 std::string find_sql(const std::vector<std::uint32_t>& oids) {
   return fmt::format(
-      R"sql(WITH asked AS MATERIALIZED (SELECT pg_catalog.unnest('{{{}}}'::pg_catalog.oid[]) AS oid),
+      R"sql(WITH asked AS MATERIALIZED (
+  SELECT pg_catalog.unnest('{{{}}}'::pg_catalog.oid[]) AS oid),
 sessions AS MATERIALIZED (SELECT DISTINCT usesysid FROM pg_catalog.pg_stat_activity)
 SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
   r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
