@@ -1,5 +1,7 @@
 #include <functional>
 
+#include "base/encoding.h"
+#include "engines/postgres/scram.h"
 #include "tests/engines/postgres/static_world.h"
 
 // A rotation that is interrupted anywhere: what is served afterwards logs in, and sooner or later
@@ -147,6 +149,51 @@ TEST_F(StaticFaults, a_commit_that_comes_after_the_broker_has_given_up) {
   EXPECT_TRUE(world_.logs_in(second));
   world_.must_write("app", {{"rotation_statements", Json::array()}});
   expect_recovery();
+}
+
+// A server that asks nobody for a password: logins prove nothing, and only a commit does.
+class Trusting : public ::testing::Test {
+ protected:
+  bool is_password_of(const std::string& user, const std::string& password) {
+    const std::string stored = world_.database.superuser().value(
+        "SELECT rolpassword FROM pg_authid WHERE rolname = '" + user + "'");
+    const auto colon = stored.find(':');
+    const auto salt = base64_decode(stored.substr(colon + 1, stored.find('$', colon) - colon - 1));
+    return salt && stored == scram_verifier(password, *salt, kScramIterationsDefault);
+  }
+  RotationOptions crashing() {
+    RotationOptions options;
+    options.at_step = [](std::string_view step) {
+      if (step == "log in") throw Crash{};
+    };
+    return options;
+  }
+
+  test::OwnServer server_{{}, {{"pg_hba.conf", "host all all 127.0.0.1/32 trust\n"}}};
+  StaticWorld world_{server_.address()};
+};
+
+TEST_F(Trusting, what_a_login_cannot_decide_another_change_does) {
+  world_.must_write("app");
+  EXPECT_TRUE(is_password_of(world_.user(), world_.password("app")));
+  EXPECT_THAT(world_.credentials("app")->warnings,
+              ::testing::Contains(HasSubstr("a login proves nothing")));
+  world_.start(crashing());
+  EXPECT_THROW((void)world_.rotate("app"), Crash);
+  world_.start({});
+  EXPECT_EQ(world_.password("app"), "");
+  world_.advance(Seconds{30});
+  world_.tend();
+  EXPECT_TRUE(is_password_of(world_.user(), world_.password("app")));
+
+  const std::string login = world_.database.server().user;
+  world_.start(crashing());
+  EXPECT_THROW((void)world_.call(Operation::kUpdate, "rotate-root/" + world_.target()), Crash);
+  world_.start({});
+  world_.advance(Seconds{30});
+  EXPECT_FALSE(world_.tend().failing);
+  const auto config = world_.memory.storage.get("config/" + world_.target());
+  EXPECT_TRUE(is_password_of(login, (*config)->at("details").at("password")));
 }
 
 }  // namespace

@@ -7,7 +7,10 @@ namespace curfew::engines::postgres {
 // A target with a database user of long standing, for tests of static roles.
 class StaticWorld : public PostgresWorld {
  public:
-  StaticWorld() : user_(database.login("")) { configure(); }
+  explicit StaticWorld(test::PgAddress server = test::test_server())
+      : PostgresWorld(false, std::move(server)), user_(database.login("")) {
+    configure();
+  }
 
   const std::string& user() const { return user_.user; }
   const std::string& first_password() const { return user_.password; }
