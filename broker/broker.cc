@@ -1,8 +1,10 @@
 #include "broker/broker.h"
 
 #include "broker/audit/audit_broker.h"
+#include "broker/lease/end_operation.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/lockdown.h"
 #include "broker/lease/retries.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
@@ -61,6 +63,9 @@ struct Broker::Parts {
         revoker(lease_store, claims, breakers, lease_ends, meters, mounts, d.clock, d.random, d.log,
                 options.revoker),
         batches(lease_store, claims, lease_ends, meters, mounts, d.clock, d.log, options.revoker),
+        lockdowns(d.database, records, d.log),
+        end_operations({d.database, records, lease_store, token_store, lockdowns, d.clock, d.random,
+                        d.log, [this] { reaper.wake(); }}),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         retries(
@@ -84,20 +89,23 @@ struct Broker::Parts {
                 lease_store,
                 leases,
                 quotas,
+                lockdowns,
+                end_operations,
                 audit,
                 caretaker,
                 guard,
                 breakers,
                 meters,
                 d.clock,
+                d.random,
                 d.log,
                 [this] { return describe(); },
                 [this] { reaper.wake(); },
                 options.version,
                 options.edge_metrics,
                 options.open_metrics}),
-        pipeline({lifecycle, tokens, policies, mounts, leases, retries, quotas, audit, system,
-                  token_backend, d.clock, d.log, [this] { reaper.wake(); }}) {
+        pipeline({lifecycle, tokens, policies, mounts, leases, retries, quotas, lockdowns, audit,
+                  system, token_backend, d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
@@ -113,8 +121,10 @@ struct Broker::Parts {
     RETURN_IF_ERROR(token_mount.load());
     RETURN_IF_ERROR(mounts.load());
     RETURN_IF_ERROR(quotas.load());
+    lockdowns.load();
     if (options.start_threads) {
       reaper.start();
+      end_operations.start();
       caretaker.start();
     }
     return ok();
@@ -122,6 +132,7 @@ struct Broker::Parts {
 
   void stop_work() {
     reaper.request_stop();
+    end_operations.request_stop();
     caretaker.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
@@ -130,9 +141,11 @@ struct Broker::Parts {
   }
 
   void take_down() {
+    end_operations.stop();
     reaper.stop();
     caretaker.stop();
     mounts.unload();
+    lockdowns.unload();
     policies.forget();
     quotas.unload();
     retries.forget();
@@ -167,6 +180,8 @@ struct Broker::Parts {
   LeaseEnds lease_ends;
   Revoker revoker;
   BatchRevoker batches;
+  Lockdowns lockdowns;
+  EndOperations end_operations;
   LeaseService leases;
   Retries retries;
   Reaper reaper;
@@ -203,6 +218,7 @@ void Broker::reopen_audit() {
 }
 
 Status Broker::run_due() {
+  RETURN_IF_ERROR(parts_->end_operations.run());
   RETURN_IF_ERROR(parts_->reaper.run_due());
   return parts_->caretaker.run_due();
 }

@@ -30,6 +30,20 @@ bool repairs_audit(const Request& request) {
          (request.operation == Operation::kDelete || request.operation == Operation::kUpdate);
 }
 
+// What was meant in an incident, and why, is no secret and is what an auditor looks for: it stands
+// in the audit log in the clear.
+bool is_incident(const Request& request) {
+  return request.path.starts_with("sys/leases/end") || request.path.starts_with("sys/lockdown") ||
+         request.path.starts_with("sys/whois");
+}
+
+const std::set<std::string>& incident_words() {
+  static const std::set<std::string> kWords = {"reason",   "agent",        "session", "trace",
+                                               "role",     "target",       "mount",   "id",
+                                               "lockdown", "database_role"};
+  return kWords;
+}
+
 }  // namespace
 
 // One request on its way through the stages; each stage adds what it found out.
@@ -303,6 +317,7 @@ Status RequestPipeline::audit_request(Course& course, const Error* error) {
   entry.mount_accessor = course.mount_accessor;
   if (course.mount)
     entry.clear_request_keys = course.mount->entry.config.audit_non_hmac_request_keys;
+  if (is_incident(course.request)) entry.clear_request_keys = incident_words();
   entry.error = error;
   const Status written = parts_.audit.write(entry);
   if (!written && repairs_audit(course.request) && error == nullptr) {
@@ -325,6 +340,7 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   entry.mount_accessor = course.mount_accessor;
   if (course.mount)
     entry.clear_response_keys = course.mount->entry.config.audit_non_hmac_response_keys;
+  if (is_incident(course.request)) entry.clear_response_keys = incident_words();
   entry.response = outcome ? &*outcome : &kNothing;
   entry.error = outcome ? nullptr : &outcome.error();
   const Status written = parts_.audit.write(entry);
@@ -405,13 +421,22 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
       return Error{Errc::kInvalidArgument,
                    "Secret cannot be returned; token had one use left, and a lease ends with its "
                    "token. Ask with a token that has more uses"};
-    auto issued = parts_.retries.issue({course.mount, course.rest, course.params, course.request,
-                                        course.caller->token, course.attribution,
-                                        [&](const store::Reader& reader, const Lease& lease) {
-                                          QuotaSubject subject = quota_subject(course);
-                                          subject.role = lease.role;
-                                          return parts_.quotas.check_lease(reader, subject);
-                                        }});
+    RETURN_IF_ERROR(parts_.lockdowns.check({.agent = agent_of(course.attribution),
+                                            .session = course.attribution.session,
+                                            .trace = course.attribution.trace_id,
+                                            .tokens = {course.caller->token.id},
+                                            .mount_id = course.mount_accessor,
+                                            .role = {},
+                                            .target = {},
+                                            .planned = false}));
+    auto issued = parts_.retries.issue(
+        {course.mount, course.rest, course.params, course.request, course.caller->token,
+         course.attribution, [&](const store::Reader& reader, const Lease& lease) -> Status {
+           RETURN_IF_ERROR(parts_.lockdowns.check(reader, subject_of(lease)));
+           QuotaSubject subject = quota_subject(course);
+           subject.role = lease.role;
+           return parts_.quotas.check_lease(reader, subject);
+         }});
     if (issued && issued->replayed && course.request.answer_headers != nullptr)
       course.request.answer_headers->push_back({"Idempotency-Replayed", "true"});
     return issued;

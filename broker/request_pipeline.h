@@ -12,6 +12,7 @@
 #include "broker/audit/audit_broker.h"
 #include "broker/backend.h"
 #include "broker/lease/lease_service.h"
+#include "broker/lease/lockdown.h"
 #include "broker/lease/retries.h"
 #include "broker/lifecycle.h"
 #include "broker/mount/mount_table.h"
@@ -36,6 +37,7 @@ class RequestPipeline {
     LeaseService& leases;
     Retries& retries;
     Quotas& quotas;
+    const Lockdowns& lockdowns;
     AuditBroker& audit;
     const Backend& system;
     const Backend& token_backend;

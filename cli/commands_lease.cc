@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/lease_scope.h"
 
 namespace curfew::cli {
 
@@ -15,7 +17,43 @@ Result<int> lookup(Call& call) {
   return call.print.answer(reply);
 }
 
+// Leases with what is known of them, by state and scope; -limit of them, asked for in pages.
+Result<int> list_by_state(Call& call, const Json& scope) {
+  constexpr std::int64_t kPage = 500;
+  const std::int64_t limit = call.arguments.integer("limit").value_or(kPage);
+  OrderedJson leases = OrderedJson::array();
+  std::vector<Row> rows = {{"Lease", "State", "Agent", "Expires", "Next attempt", "Error"}};
+  std::string after;
+  while (std::ssize(leases) < limit) {
+    ApiRequest request{.method = "GET", .path = "sys/leases", .doing = "listing leases"};
+    for (const auto& [name, value] : scope.items())
+      request.query.emplace_back(name, value.get<std::string>());
+    request.query.emplace_back("type", call.arguments.text("state"));
+    request.query.emplace_back("limit",
+                               std::to_string(std::min(kPage, limit - std::ssize(leases))));
+    request.query.emplace_back("after", after);
+    ASSIGN_OR_RETURN(const ApiReply reply, call.api().send(request));
+    for (const Json& lease : member_list(reply.data(), "leases")) {
+      leases.push_back(OrderedJson(lease));
+      rows.push_back({member_text(lease, "id"), member_text(lease, "state"),
+                      member_text(member(lease, "attribution"), "display_name"),
+                      member_text(lease, "expire_time"), member_text(lease, "next_attempt"),
+                      member_text(lease, "error")});
+    }
+    after = member_text(reply.data(), "next");
+    if (after.empty()) break;
+  }
+  if (leases.empty() && call.print.is_table()) return missing_error("There are no such leases");
+  return call.print.rows(rows, leases);
+}
+
 Result<int> list(Call& call) {
+  const Json scope = scope_asked(call);
+  if (!scope.empty() || call.arguments.has("state")) {
+    if (call.word_count() > 0)
+      return local_error("-state and the flags that say whose leases are meant take no prefix");
+    return list_by_state(call, scope);
+  }
   const std::string prefix = call.word_count() == 0 ? "" : trim_path(call.word(0));
   const std::string path = "sys/leases/lookup" + (prefix.empty() ? "" : "/" + prefix);
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "GET",
@@ -101,11 +139,22 @@ void add_lease_commands(CommandTable& table) {
                             .words = {1, 1},
                             .flags = {field_flag()},
                             .run = lookup});
+  std::vector<Flag> list_flags = scope_flags();
+  list_flags.push_back({{"state"},
+                        FlagKind::kText,
+                        "Leases in this state; live ones where only other flags are given.",
+                        "STATE",
+                        {"pending", "active", "revoking", "quarantined", "revoked", "abandoned",
+                         "irrevocable", "all"}});
+  list_flags.push_back({{"limit"}, FlagKind::kInteger, "At most so many; 500 if not given.", "N"});
   table.commands.push_back({.path = "lease list",
-                            .summary = "Lists the leases below a prefix",
+                            .summary = "Lists the leases below a prefix, or by state or owner",
                             .synopsis = "[flags] [PREFIX]",
                             .words = {0, 1},
-                            .details = "      curfew lease list database/creds/readonly\n",
+                            .flags = std::move(list_flags),
+                            .details = "      curfew lease list database/creds/readonly\n"
+                                       "      curfew lease list -state=quarantined\n"
+                                       "      curfew lease list -agent=report-bot -state=all\n",
                             .run = list});
   table.commands.push_back(
       {.path = "lease show",

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "cli/commands.h"
+#include "cli/commands_incident.h"
 #include "cli/help.h"
 
 namespace curfew::cli {
@@ -155,6 +156,7 @@ CommandTable make_command_table(const CliOptions& options) {
   add_kv_metadata_commands(table);
   add_lease_commands(table);
   add_quarantine_commands(table);
+  add_incident_commands(table);
   add_token_commands(table);
   add_policy_commands(table);
   add_secrets_commands(table);

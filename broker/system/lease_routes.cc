@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include "base/duration.h"
+#include "broker/lease/scope.h"
+#include "broker/system/lease_view.h"
 #include "broker/system/system_parts.h"
 
 namespace curfew::broker {
@@ -8,10 +10,6 @@ namespace {
 
 constexpr std::size_t kListMax = 10'000;
 constexpr std::int64_t kDefaultLimit = 1'000;
-
-Json time_or_null(const std::optional<WallTime>& time) {
-  return time ? Json(format_rfc3339(*time)) : Json(nullptr);
-}
 
 // The lease id of a request: the body's wins over the path's.
 Result<std::string> lease_id_of(const BackendCall& call) {
@@ -24,31 +22,6 @@ Result<std::string> lease_id_of(const BackendCall& call) {
   return id;
 }
 
-Json describe(const Lease& lease, WallTime now) {
-  Json out = {{"id", lease.id},
-              {"issue_time", format_rfc3339(lease.issued_at)},
-              {"expire_time", format_rfc3339(lease.expires_at)},
-              {"last_renewal", time_or_null(lease.last_renewal)},
-              {"renewable", lease.renewable && lease.state == LeaseState::kActive},
-              {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
-              {"state", lease_state_name(lease.state)}};
-  const engines::Attribution& by = lease.attribution;
-  out["attribution"] = {{"display_name", by.display_name},
-                        {"entity_id", by.entity_id},
-                        {"token_accessor", by.token_accessor},
-                        {"purpose", by.purpose},
-                        {"session", by.session},
-                        {"trace_id", by.trace_id},
-                        {"remote_address", by.remote_address}};
-  if (is_live(lease.state) && lease.state != LeaseState::kActive) {
-    out["attempts"] = lease.attempts;
-    out["next_attempt"] = time_or_null(lease.next_action_at);
-    if (!lease.error.empty()) out["revoke_error"] = lease.error;
-  }
-  if (!lease.receipt.is_null()) out["receipt"] = lease.receipt;
-  return out;
-}
-
 class LeaseRoutes {
  public:
   explicit LeaseRoutes(const SystemParts& parts) : parts_(parts) {}
@@ -57,14 +30,14 @@ class LeaseRoutes {
     ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
     ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
     if (!lease || !is_live(lease->state)) return Error{Errc::kInvalidArgument, "invalid lease"};
-    return Response{.data = describe(*lease, call.now)};
+    return Response{.data = lease_view(*lease, call.now)};
   }
 
   Result<Response> receipt(const BackendCall& call) const {
     ASSIGN_OR_RETURN(const std::string id, lease_id_of(call));
     ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
     if (!lease) return Error{Errc::kInvalidArgument, "invalid lease"};
-    return Response{.data = describe(*lease, call.now)};
+    return Response{.data = lease_view(*lease, call.now)};
   }
 
   Result<Response> list(const BackendCall& call) const {
@@ -80,6 +53,9 @@ class LeaseRoutes {
                      Fields(call.request.data).duration_or("increment", Millis{0}));
     ASSIGN_OR_RETURN(const auto lease, parts_.leases.get(id));
     std::optional<WallTime> token_end;
+    if (lease && is_live(lease->state)) {
+      RETURN_IF_ERROR(parts_.lockdowns.check_stored(subject_of(*lease)));
+    }
     if (lease) {
       ASSIGN_OR_RETURN(token_end, parts_.tokens.end_of(lease->token));
     }
@@ -129,16 +105,25 @@ class LeaseRoutes {
   }
 
   // "irrevocable" is what Vault's clients call a lease whose revocation has failed.
-  static Result<LeaseFilter> asked(const BackendCall& call) {
-    ASSIGN_OR_RETURN(const std::string type, Fields(call.request.data).text_or("type", ""));
-    if (type.empty()) return LeaseFilter{};
-    if (type == "irrevocable") return LeaseFilter{.failing = true};
-    const auto state = lease_state_of(type);
-    if (!state)
-      return Error{Errc::kInvalidArgument,
-                   "field \"type\": expected pending, active, revoking, quarantined, revoked, "
-                   "abandoned or irrevocable"};
-    return LeaseFilter{.state = state};
+  static Status read_type(const Json& data, LeaseFilter& filter) {
+    ASSIGN_OR_RETURN(const std::string type, Fields(data).text_or("type", ""));
+    if (type.empty()) return ok();
+    filter.failing = type == "irrevocable";
+    filter.also_ended = type == "all";
+    if (filter.failing || filter.also_ended) return ok();
+    filter.state = lease_state_of(type);
+    if (filter.state) return ok();
+    return Error{Errc::kInvalidArgument,
+                 "field \"type\": expected pending, active, revoking, quarantined, revoked, "
+                 "abandoned, irrevocable or all"};
+  }
+
+  Result<LeaseFilter> asked(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(LeaseScope scope, optional_scope_of_request(call.request.data));
+    RETURN_IF_ERROR(resolve_scope(scope, parts_.mounts, parts_.tokens));
+    LeaseFilter filter = filter_of(scope, scope.token_id);
+    RETURN_IF_ERROR(read_type(call.request.data, filter));
+    return filter;
   }
 
   Result<Response> count(const BackendCall& call) const {
@@ -157,18 +142,22 @@ class LeaseRoutes {
                      text == "none" ? Result<std::int64_t>(kListMax)
                                     : Fields(call.request.data).integer_or("limit", kDefaultLimit));
     limit = std::clamp<std::int64_t>(limit, 1, kListMax);
+    ASSIGN_OR_RETURN(const std::string after, Fields(call.request.data).text_or("after", ""));
     ASSIGN_OR_RETURN(const auto leases,
-                     parts_.leases.find(filter, "", static_cast<std::size_t>(limit)));
+                     parts_.leases.find(filter, after, static_cast<std::size_t>(limit)));
     Json out = Json::array();
     for (const Lease& lease : leases) {
-      Json item = describe(lease, call.now);
+      Json item = lease_view(lease, call.now);
       item["lease_id"] = lease.id;
       item["mount_id"] = lease.mount;
       item["error"] = lease.error;
       out.push_back(std::move(item));
     }
     const auto total = static_cast<std::int64_t>(out.size());
-    return Response{.data = {{"lease_count", total}, {"leases", std::move(out)}}};
+    // A page may be short where damaged rows were passed over: only an empty one is the last.
+    return Response{.data = {{"lease_count", total},
+                             {"leases", std::move(out)},
+                             {"next", leases.empty() ? "" : leases.back().id}}};
   }
 
  private:
@@ -184,7 +173,13 @@ void add_lease_routes(const SystemParts& parts, RouteList& routes) {
   const FieldSpec increment{"increment", FieldType::kDuration,
                             "New time to live, counted from now; 0 means the role's."};
   const FieldSpec sync{"sync", FieldType::kBoolean, "Wait until it is done (the default)."};
-  const FieldSpec type{"type", FieldType::kText, "State of the leases; all live ones by default."};
+  std::vector<FieldSpec> filter_fields = scope_fields();
+  filter_fields.push_back(
+      {"type", FieldType::kText, "State of the leases, or \"all\"; all live ones by default."});
+  auto list_fields = filter_fields;
+  list_fields.push_back({"limit", FieldType::kInteger, "At most so many, or \"none\"."});
+  list_fields.push_back(
+      {"after", FieldType::kText, "Only those behind this id: \"next\" of a page."});
   add_route(routes, {.pattern = "leases/lookup", .summary = "Describes a lease.", .fields = {id}},
             {{kUpdate, to(&LeaseRoutes::lookup)}});
   add_route(routes,
@@ -225,13 +220,14 @@ void add_lease_routes(const SystemParts& parts, RouteList& routes) {
       routes,
       {.pattern = "leases/tidy", .summary = "Looks for leases that are due or have no token."},
       {{kUpdate, to(&LeaseRoutes::tidy)}});
-  add_route(routes,
-            {.pattern = "leases/count", .summary = "Counts leases by mount.", .fields = {type}},
-            {{kRead, to(&LeaseRoutes::count)}});
+  add_route(
+      routes,
+      {.pattern = "leases/count", .summary = "Counts leases by mount.", .fields = filter_fields},
+      {{kRead, to(&LeaseRoutes::count)}});
   add_route(routes,
             {.pattern = "leases",
-             .summary = "Lists leases by state.",
-             .fields = {type, {"limit", FieldType::kInteger, "At most so many, or \"none\"."}},
+             .summary = "Lists leases by state and scope, page by page.",
+             .fields = list_fields,
              .sudo = true},
             {{kRead, to(&LeaseRoutes::by_state)}});
 }

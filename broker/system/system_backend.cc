@@ -16,6 +16,8 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_capability_routes(parts, routes);
   add_lease_routes(parts, routes);
   add_quota_routes(parts, routes);
+  add_incident_routes(parts, routes);
+  add_whois_routes(parts, routes);
   add_audit_routes(parts, routes);
   add_clock_routes(parts, routes);
   add_target_routes(parts, routes);

@@ -10,9 +10,11 @@
 #include "broker/audit/audit_broker.h"
 #include "broker/backend.h"
 #include "broker/clock_guard.h"
+#include "broker/lease/end_operation.h"
 #include "broker/lease/lease_meters.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/lockdown.h"
 #include "broker/lease/target_breakers.h"
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
@@ -41,12 +43,15 @@ struct SystemParts {
   LeaseStore& leases;
   LeaseService& lease_service;
   Quotas& quotas;
+  Lockdowns& lockdowns;
+  EndOperations& end_operations;
   AuditBroker& audit;
   const Caretaker& caretaker;
   ClockGuard& guard;
   const TargetBreakers& breakers;
   const LeaseMeters& meters;
   const Clock& clock;  // the guard
+  Random& random;
   Log& log;
   std::function<Json()> describe;  // the API description
   std::function<void()> wake_reaper;
@@ -70,6 +75,8 @@ void add_lease_routes(const SystemParts& parts, RouteList& routes);
 void add_quota_routes(const SystemParts& parts, RouteList& routes);
 void add_clock_routes(const SystemParts& parts, RouteList& routes);
 void add_target_routes(const SystemParts& parts, RouteList& routes);
+void add_incident_routes(const SystemParts& parts, RouteList& routes);
+void add_whois_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
 
 // Appends one route.

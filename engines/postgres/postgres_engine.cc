@@ -5,6 +5,7 @@
 #include "engines/postgres/batch_revocation.h"
 #include "engines/postgres/config.h"
 #include "engines/postgres/config_paths.h"
+#include "engines/postgres/identify.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_transaction.h"
 #include "engines/postgres/quarantine_log.h"
@@ -22,6 +23,8 @@
 
 namespace curfew::engines::postgres {
 namespace {
+
+constexpr Millis kIdentifyTime = Seconds{3};  // for each target
 
 // What is done by itself, by the target's name.
 constexpr std::string_view kStaticChore = "static/";
@@ -41,7 +44,7 @@ CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths&
   return CallRoutes(std::move(all));
 }
 
-class PostgresEngine final : public SecretEngine {
+class PostgresEngine final : public SecretEngine, public Identifier {
  public:
   PostgresEngine(const Services& services, const PostgresOptions& options)
       : services_(services),
@@ -80,6 +83,7 @@ class PostgresEngine final : public SecretEngine {
   Result<std::vector<Handle>> list_owned(const CallContext& context) override;
   Result<std::vector<std::string>> chores() const override;
   Result<Tended> tend(const std::string& chore, const CallContext& context) override;
+  Result<std::vector<Sighting>> identify(const Sought& sought, const CallContext& context) override;
 
  private:
   Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
@@ -231,6 +235,29 @@ Result<Tended> PostgresEngine::tend(const std::string& chore, const CallContext&
     return static_rotation_.tend(chore.substr(kStaticChore.size()), context);
   if (chore.starts_with(kRootChore)) return root_rotation_.tend(chore.substr(kRootChore.size()));
   return Error{Errc::kInternal, fmt::format("the database engine has no work \"{}\"", chore)};
+}
+
+Result<std::vector<Sighting>> PostgresEngine::identify(const Sought& sought,
+                                                       const CallContext& context) {
+  ASSIGN_OR_RETURN(const auto targets, services_.storage.list("config/"));
+  std::vector<Sighting> out;
+  for (const std::string& target : targets) {
+    if (!sought.resource.empty() && sought.resource != target) continue;
+    // One target that hangs leaves time for the others.
+    const SteadyTime deadline =
+        std::min(context.deadline, services_.clock.steady() + kIdentifyTime);
+    const auto ask = [&]() -> Result<std::vector<Sighting>> {
+      ASSIGN_OR_RETURN(auto pool, pool_of(target));
+      ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, deadline));
+      return postgres::identify(*connection, target, services_.mount_accessor, sought, deadline);
+    };
+    auto seen = ask();
+    if (seen)
+      std::move(seen->begin(), seen->end(), std::back_inserter(out));
+    else
+      out.push_back({.resource = target, .error = seen.error().message});
+  }
+  return out;
 }
 
 Result<std::shared_ptr<Pool>> PostgresEngine::pool_of(const std::string& target) {

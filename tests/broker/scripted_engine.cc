@@ -27,7 +27,7 @@ class ScriptedEngine final : public engines::SecretEngine {
     const std::string name = "n-" + random_base62(random, 8);
     return engines::IssuePlan{
         .role = request.params.at("role"),
-        .handle = {"target", {{"name", name}, {"role", request.params.at("role")}}},
+        .handle = {"target", {{"name", name}, {"role", request.params.at("role")}}, name},
         .terms = {.ttl = world_.role_ttl, .max_ttl = world_.role_max, .requested_ttl = ttl},
         .work = nullptr};
   }

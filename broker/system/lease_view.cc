@@ -1,0 +1,39 @@
+#include "broker/system/lease_view.h"
+
+#include "base/duration.h"
+
+namespace curfew::broker {
+namespace {
+
+Json time_or_null(const std::optional<WallTime>& time) {
+  return time ? Json(format_rfc3339(*time)) : Json(nullptr);
+}
+
+}  // namespace
+
+Json lease_view(const Lease& lease, WallTime now) {
+  Json out = {{"id", lease.id},
+              {"issue_time", format_rfc3339(lease.issued_at)},
+              {"expire_time", format_rfc3339(lease.expires_at)},
+              {"last_renewal", time_or_null(lease.last_renewal)},
+              {"renewable", lease.renewable && lease.state == LeaseState::kActive},
+              {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
+              {"state", lease_state_name(lease.state)}};
+  const engines::Attribution& by = lease.attribution;
+  out["attribution"] = {{"display_name", by.display_name},
+                        {"entity_id", by.entity_id},
+                        {"token_accessor", by.token_accessor},
+                        {"purpose", by.purpose},
+                        {"session", by.session},
+                        {"trace_id", by.trace_id},
+                        {"remote_address", by.remote_address}};
+  if (is_live(lease.state) && lease.state != LeaseState::kActive) {
+    out["attempts"] = lease.attempts;
+    out["next_attempt"] = time_or_null(lease.next_action_at);
+    if (!lease.error.empty()) out["revoke_error"] = lease.error;
+  }
+  if (!lease.receipt.is_null()) out["receipt"] = lease.receipt;
+  return out;
+}
+
+}  // namespace curfew::broker

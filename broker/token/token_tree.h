@@ -1,0 +1,15 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/sql.h"
+
+namespace curfew::broker {
+
+// The row ids of a token and of those below it, at most `limit`. Found by their plain columns.
+Result<std::vector<std::string>> token_tree(const store::Reader& reader, const std::string& id,
+                                            std::size_t limit);
+
+}  // namespace curfew::broker
