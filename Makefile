@@ -10,11 +10,12 @@ FUZZ_SECONDS ?= 60
 STEPS ?=
 KILLS ?= 100
 SEED ?=
+SOAK_HOURS ?= 1
 CCACHE_DIR ?= $(CURDIR)/build/.ccache
 npm_config_cache ?= $(CURDIR)/build/.npm
 export CCACHE_DIR npm_config_cache JOBS
 
-.PHONY: build all test check demo bench crash fuzz install clean help
+.PHONY: build all test check demo bench crash soak fuzz install clean help
 
 build: ## build the program: build/curfew
 	tools/bootstrap
@@ -48,6 +49,12 @@ crash: build ## kill server and PostgreSQL at random moments, KILLS (100) times 
 	cmake --preset release >/dev/null
 	ninja -C build -j$(JOBS) curfew_crash
 	KILLS=$(KILLS) SEED=$(SEED) tools/with-postgres build/curfew_crash
+
+soak: ## SOAK_HOURS (1) of mixed work on a moved clock: what is in use has to stay flat
+	tools/bootstrap
+	cmake --preset release >/dev/null
+	ninja -C build -j$(JOBS) curfew_soak
+	SOAK_HOURS=$(SOAK_HOURS) tools/with-postgres build/curfew_soak
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	tools/bootstrap check

@@ -126,7 +126,8 @@ bool Reaper::enqueue(const LeaseStore::Due& due) {
 }
 
 // Looks past what waits already: the leases of a target that hangs must not hide those of others.
-Result<std::size_t> Reaper::enqueue_due() {
+Status Reaper::enqueue_due() {
+  Status looked = ok();
   std::size_t enqueued = 0;
   LeaseStore::Due last;
   const WallTime now = clock_.wall();
@@ -135,14 +136,19 @@ Result<std::size_t> Reaper::enqueue_due() {
     queue_.begin_scan();
   }
   for (std::size_t page_number = 0; page_number < kPagesMax; ++page_number) {
-    ASSIGN_OR_RETURN(const auto page, leases_.due(now, last, kPage));
-    backlog_ = page_number > 0 || page.size() == kPage;
-    if (page.empty()) break;
-    last = page.back();
-    for (const LeaseStore::Due& due : page) enqueued += enqueue(due) ? 1 : 0;
+    const auto page = leases_.due(now, last, kPage);
+    if (!page) {
+      looked = page.error();
+      break;
+    }
+    backlog_ = page_number > 0 || page->size() == kPage;
+    if (page->empty()) break;
+    last = page->back();
+    for (const LeaseStore::Due& due : *page) enqueued += enqueue(due) ? 1 : 0;
   }
+  // Also where a later page could not be read: what is in the queue must not wait for others.
   if (enqueued > 0) job_ready_.notify_all();
-  return enqueued;
+  return looked;
 }
 
 // Until something falls due that is not due yet. What is overdue is being worked on or put off;
@@ -182,9 +188,8 @@ void Reaper::find_work() {
     if (!swept) log_.error("looking for ended tokens failed", {{"error", swept.error().message}});
     const Status unmounted = mounts_.finish_unmounts();
     if (!unmounted) log_.error("removing mounts failed", {{"error", unmounted.error().message}});
-    const auto enqueued = enqueue_due();
-    if (!enqueued)
-      log_.error("looking for due leases failed", {{"error", enqueued.error().message}});
+    const Status looked = enqueue_due();
+    if (!looked) log_.error("looking for due leases failed", {{"error", looked.error().message}});
     const Millis wait = swept && *swept > 0 ? Millis{0} : time_to_next();
     std::unique_lock lock(mutex_);
     if (backlog_) wake_.wait_for(lock, kLookPause, [this] { return stopping_; });
@@ -280,17 +285,19 @@ Status Reaper::run_due() {
   for (;;) {
     RETURN_IF_ERROR(sweep_tokens());
     RETURN_IF_ERROR(mounts_.finish_unmounts());
-    ASSIGN_OR_RETURN(const std::size_t enqueued, enqueue_due());
-    if (enqueued == 0) return ok();
+    RETURN_IF_ERROR(enqueue_due());
+    bool worked = false;
     for (;;) {
       std::unique_lock lock(mutex_);
       const auto batch = queue_.take([this](const std::string& group) { return mode_of(group); });
       if (!batch) break;
+      worked = true;
       lock.unlock();
       const ReaperQueue::Next next = run(*batch);
       lock.lock();
       queue_.finish(*batch, next);
     }
+    if (!worked) return ok();
   }
 }
 

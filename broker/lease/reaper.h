@@ -63,7 +63,7 @@ class Reaper {
   bool resume_interrupted();
   Result<std::size_t> sweep_tokens();
   bool sweep_token(const std::string& id, WallTime now);
-  Result<std::size_t> enqueue_due();
+  Status enqueue_due();
   bool enqueue(const LeaseStore::Due& due);
   void keep_house();
   ReaperQueue::Mode mode_of(const std::string& group);

@@ -6,7 +6,7 @@
 
 namespace curfew::broker {
 
-BrokerWorld::BrokerWorld() {
+BrokerWorld::BrokerWorld(WallTime now) : clock_(now) {
   std::string name = std::filesystem::temp_directory_path() / "curfew-broker-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
   directory_ = name;
@@ -24,7 +24,7 @@ BrokerWorld::~BrokerWorld() {
 }
 
 void BrokerWorld::open() {
-  auto opened = store::open_sqlite(directory_ / "curfew.db", {}, *log_);
+  auto opened = store::open_sqlite(directory_ / "curfew.db", {.vfs = vfs_.name()}, *log_);
   if (!opened) throw std::runtime_error(opened.error().message);
   sqlite_ = std::move(*opened);
   database_ = std::make_unique<fakes::FaultyDatabase>(*sqlite_);

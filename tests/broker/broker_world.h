@@ -17,6 +17,7 @@
 #include "store/sqlite.h"
 #include "tests/broker/scripted_engine.h"
 #include "tests/fakes/faulty_database.h"
+#include "tests/fakes/faulty_vfs.h"
 #include "tests/fakes/manual_clock.h"
 
 namespace curfew::broker {
@@ -26,7 +27,8 @@ namespace curfew::broker {
 // unless a test says otherwise.
 class BrokerWorld : public ::testing::Test {
  protected:
-  BrokerWorld();
+  // `now`: what the clock says first.
+  explicit BrokerWorld(WallTime now = from_unix_millis(1'800'000'000'000));
   ~BrokerWorld() override;
 
   // Begins again on the same file, without the orderly end that a stop would be. Unseals.
@@ -58,6 +60,7 @@ class BrokerWorld : public ::testing::Test {
   // would.
   void tamper(const std::string& sql);
 
+  fakes::FaultyVfs vfs_;  // without flushes: no test here lets the machine die
   std::filesystem::path directory_;
   fakes::ManualClock clock_;
   SystemRandom random_;

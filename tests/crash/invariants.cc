@@ -1,19 +1,9 @@
 #include "tests/crash/invariants.h"
 
+#include "tests/crash/leftovers.h"
+
 namespace curfew::crash {
 namespace {
-
-// Nothing of roles that are gone: sessions, dependencies, memberships, rights on relations.
-constexpr const char* kLeftovers = R"sql(
-SELECT (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid IS NOT NULL
-          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.usesysid)),
-       (SELECT count(*) FROM pg_shdepend d WHERE d.refclassid = 'pg_authid'::regclass
-          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = d.refobjid)),
-       (SELECT count(*) FROM pg_auth_members m
-          WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = m.member)
-             OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = m.roleid)),
-       (SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE a.grantee <> 0
-          AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.grantee)))sql";
 
 bool is_active(const Json& lease) {
   return lease.value("state", "") == "active" && lease.value("ttl", 0) > 1;
@@ -85,16 +75,8 @@ void Invariants::check_leftovers() {
   test::PgSession superuser = world_.superuser();
   std::string found;
   // A session that was logging in while its role was dropped ends before the lease does.
-  const bool clean = e2e::eventually(
-      [&] {
-        found.clear();
-        const test::PgSession::Row counts = superuser.run(kLeftovers).at(0);
-        for (const auto& number : counts) found += " " + number.value_or("?");
-        return found == " 0 0 0 0";
-      },
-      10);
-  if (!clean)
-    violated("sessions, dependencies, memberships and rights of roles that are gone:" + found);
+  const auto clean = [&] { return (found = leftovers(superuser)).empty(); };
+  if (!e2e::eventually(clean)) violated("of roles that are gone there is left: " + found);
 }
 
 void Invariants::check_on_record(const std::vector<Delivered>& delivered) {

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <random>
 #include <string>
 
+#include "base/random.h"
 #include "tests/crash/kill_run.h"
 
 namespace {
@@ -20,9 +20,10 @@ std::uint64_t setting(const char* name, std::uint64_t otherwise) {
 
 int main() {
   try {
+    curfew::SystemRandom random;
     curfew::crash::KillPlan plan;
     plan.kills_each = static_cast<int>(setting("KILLS", 100));
-    plan.seed = setting("SEED", std::random_device{}());
+    plan.seed = setting("SEED", curfew::random_below(random, 1'000'000));
     std::cout << "KILLS=" << plan.kills_each << " SEED=" << plan.seed << std::endl;
     const auto figures = curfew::crash::run_kills(plan, std::cout);
     curfew::crash::print(plan, figures, std::cout);

@@ -1,5 +1,7 @@
 #include "tests/fakes/faulty_database.h"
 
+#include <optional>
+
 namespace curfew::fakes {
 namespace {
 
@@ -31,6 +33,16 @@ void FaultyDatabase::fail_read(int n, Errc code) {
   read_fault_.code = code;
 }
 
+void FaultyDatabase::on_fault(std::function<void()> struck) {
+  const std::scoped_lock lock(mutex_);
+  struck_ = std::move(struck);
+}
+
+bool FaultyDatabase::is_armed() const {
+  const std::scoped_lock lock(mutex_);
+  return read_fault_.in > 0 || write_fault_.in > 0;
+}
+
 void FaultyDatabase::set_down(bool down) {
   const std::scoped_lock lock(mutex_);
   down_ = down;
@@ -47,28 +59,40 @@ int FaultyDatabase::writes() const {
 }
 
 Status FaultyDatabase::read(const std::function<Status(const store::Reader&)>& reader) const {
+  std::optional<Error> error;
+  std::function<void()> struck;
   {
     const std::scoped_lock lock(mutex_);
-    if (read_fault_.is_due()) return read_fault_.error();
-    if (down_) return is_down();
+    if (read_fault_.is_due()) {
+      error = read_fault_.error();
+      struck = struck_;
+    } else if (down_) {
+      error = is_down();
+    }
   }
+  if (struck) struck();
+  if (error) return *std::move(error);
   return inner_.read(reader);
 }
 
 Status FaultyDatabase::write(const std::function<Status(store::Writer&)>& writer) {
+  std::optional<Error> error;
+  std::function<void()> struck;
   Moment moment = Moment::kBefore;
-  bool due = false;
-  Error error;
   {
     const std::scoped_lock lock(mutex_);
-    due = write_fault_.is_due();
-    moment = write_fault_.moment;
-    error = write_fault_.error();
-    if (down_) return is_down();
+    if (write_fault_.is_due()) {
+      error = write_fault_.error();
+      moment = write_fault_.moment;
+      struck = struck_;
+    } else if (down_) {
+      error = is_down();
+    }
   }
-  if (due && moment == Moment::kBefore) return error;
-  Status written = inner_.write(writer);
-  if (due) return error;
+  Status written = ok();
+  if (!error || moment == Moment::kAfter) written = inner_.write(writer);
+  if (struck) struck();
+  if (error) return *std::move(error);
   return written;
 }
 

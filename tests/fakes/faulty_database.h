@@ -21,9 +21,13 @@ class FaultyDatabase final : public store::Database {
   void fail_write(int n, Moment moment = Moment::kBefore, Errc code = Errc::kUnavailable);
   // The n-th read from now on fails with `code`; 0: none does.
   void fail_read(int n, Errc code = Errc::kUnavailable);
+  // Runs when one of these faults strikes, in the thread of the call, which does not return before.
+  void on_fault(std::function<void()> struck);
   // Everything fails with kUnavailable until it is switched off.
   void set_down(bool down);
 
+  // Whether a fault waits to strike.
+  bool is_armed() const;
   // Calls so far, failed ones included.
   int reads() const;
   int writes() const;
@@ -47,6 +51,7 @@ class FaultyDatabase final : public store::Database {
   bool down_ = false;
   mutable Fault read_fault_;
   Fault write_fault_;
+  std::function<void()> struck_;
 };
 
 }  // namespace curfew::fakes
