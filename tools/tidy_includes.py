@@ -150,9 +150,9 @@ class Checker:
         if target not in MAY_INCLUDE[folder]:
             self.violation(name, line, f"{folder}/ may not include {included}")
         elif folder == "broker" and target == "engines" and included not in (
-                "engines/engine.h", "engines/registry.h"):
-            self.violation(name, line, f"{included}: of the engines the broker sees engine.h and "
-                           "registry.h alone")
+                "engines/engine.h", "engines/identifier.h", "engines/registry.h"):
+            self.violation(name, line, f"{included}: of the engines the broker sees engine.h, "
+                           "identifier.h and registry.h alone")
         elif folder == "engines" and target == "engines":
             mine = name.split("/")[1] if name.count("/") > 1 else ""
             other = included.split("/")[1] if included.count("/") > 1 else ""

@@ -86,6 +86,15 @@ TEST_P(UpgradeTest, everything_in_an_older_store_is_there_and_works) {
   EXPECT_THAT(agent.at("data").at("policies").dump(), HasSubstr("agent"));
   const Answer found = server_.call("PUT", "sys/leases/lookup", {{"lease_id", lease_of("active")}});
   EXPECT_EQ(found.data().at("state"), "active") << found.text;
+  // Rows of schema 1 have no columns for whom they belong to: the first search fills them in.
+  const Json owned =
+      server_
+          .must("GET", "sys/leases?agent=" +
+                           found.data().at("attribution").at("display_name").get<std::string>())
+          .at("data")
+          .at("leases");
+  EXPECT_THAT(owned.dump(), HasSubstr(lease_of("active")));
+  EXPECT_TRUE(server_.must("GET", "sys/leases?agent=nobody").at("data").at("leases").empty());
 }
 
 TEST_P(UpgradeTest, leases_of_an_older_store_are_revoked_in_whatever_state_they_were) {
