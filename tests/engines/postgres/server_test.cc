@@ -34,8 +34,8 @@ TEST(Verification, missing_rights_are_named) {
       world.call(Operation::kUpdate, "config/" + world.target(),
                  world.config_body({{"username", weak.user}, {"password", weak.password}}));
   ASSERT_TRUE(reply.has_value()) << reply.error().message;
-  EXPECT_THAT(reply->warnings, Contains(HasSubstr("ALTER ROLE " + weak.user + " CREATEROLE")));
-  EXPECT_THAT(reply->warnings, Contains(HasSubstr("GRANT pg_signal_backend TO " + weak.user)));
+  EXPECT_THAT(reply->warnings, Contains(HasSubstr("ALTER ROLE \"" + weak.user + "\" CREATEROLE")));
+  EXPECT_THAT(reply->warnings, Contains(HasSubstr("GRANT pg_signal_backend TO \"" + weak.user)));
   const auto good = world.call(Operation::kUpdate, "config/" + world.target(), world.config_body());
   ASSERT_TRUE(good.has_value());
   EXPECT_TRUE(good->warnings.empty());
