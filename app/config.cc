@@ -96,6 +96,19 @@ Status read_lease(const hcl::Block& block, ServerConfig& config) {
   return section.finish();
 }
 
+Status read_reconcile(const hcl::Block& block, ServerConfig& config) {
+  hcl::Section section(*block.body, "reconcile");
+  ASSIGN_OR_RETURN(config.reconcile.interval,
+                   section.duration_or("interval", config.reconcile.interval));
+  ASSIGN_OR_RETURN(const bool repair, section.boolean_or("repair", false));
+  if (repair) config.reconcile.repair = broker::Repair::kAll;
+  ASSIGN_OR_RETURN(config.marker_interval,
+                   section.duration_or("marker_interval", config.marker_interval));
+  if (config.marker_interval < Seconds{1} || config.marker_interval > std::chrono::hours{1})
+    return section.error("marker_interval", "expected a duration from 1s to 1h");
+  return section.finish();
+}
+
 // The one block of a kind that there may be. nullptr: none.
 Result<const hcl::Block*> only_one(const std::vector<hcl::Block>& blocks, std::string_view name) {
   if (blocks.size() > 1)
@@ -185,6 +198,8 @@ Result<ServerConfig> parse_config(std::string_view text) {
   }
   ASSIGN_OR_RETURN(const auto retry, section.block("retry"));
   if (retry) RETURN_IF_ERROR(read_retry(*retry, config));
+  ASSIGN_OR_RETURN(const auto reconcile, section.block("reconcile"));
+  if (reconcile) RETURN_IF_ERROR(read_reconcile(*reconcile, config));
   ASSIGN_OR_RETURN(const std::string level, section.text_or("log_level", "info"));
   const auto parsed = parse_log_level(level);
   if (!parsed) return section.error("log_level", parsed.error().message);

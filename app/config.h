@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "broker/lease/lease_ends.h"
 #include "broker/lease/retries.h"
+#include "broker/reconcile/reconciler.h"
 #include "store/seal.h"
 
 namespace curfew::app {
@@ -24,6 +25,8 @@ struct ServerConfig {
   broker::LeaseEndOptions lease_ends;
   std::int64_t max_attempts = 0;  // see RevokerOptions
   Millis clock_jump_max = std::chrono::minutes{10};
+  broker::ReconcilerOptions reconcile;
+  Millis marker_interval = std::chrono::minutes{1};
 };
 
 // Reads a configuration in HCL or JSON. kInvalidArgument: with line and column, what was found and

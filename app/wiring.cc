@@ -1,5 +1,6 @@
 #include "app/wiring.h"
 
+#include "base/duration.h"
 #include "engines/kv/kv.h"
 #include "engines/postgres/postgres_engine.h"
 #include "engines/static_key/static_key.h"
@@ -7,10 +8,12 @@
 namespace curfew::app {
 namespace {
 
-void add_engines(engines::Registry& registry) {
+void add_engines(engines::Registry& registry, const ServerConfig& config) {
   registry.add("kv", engines::make_kv);
   registry.add("static_key", engines::make_static_key);
-  registry.add("database", [](engines::Services services) {
+  registry.add("database", [interval = config.marker_interval](engines::Services services) {
+    if (!services.options.is_object()) services.options = Json::object();
+    services.options.emplace("marker_interval", format_duration(interval));
     return engines::postgres::make_postgres_engine(std::move(services));
   });
 }
@@ -34,7 +37,7 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                                               const std::string& version) {
   auto program = std::make_unique<Program>();
   program->log = make_stderr_log(config.log_level, config.log_json);
-  add_engines(program->registry);
+  add_engines(program->registry, config);
   ASSIGN_OR_RETURN(program->database, store::open_sqlite(config.storage_path, {}, *program->log));
   program->keyring = std::make_unique<store::Keyring>("root", program->random, program->clock);
   ASSIGN_OR_RETURN(program->seal, store::Seal::open(*program->database, *program->keyring,
@@ -48,6 +51,7 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                             .retry = config.retry,
                             .lease_ends = config.lease_ends,
                             .clock = {.jump_max = config.clock_jump_max},
+                            .reconciler = config.reconcile,
                             .edge_metrics = [made = program.get()] { return edge_metrics(*made); },
                             .open_metrics = config.open_metrics});
   RETURN_IF_ERROR(program->broker->lifecycle().start());

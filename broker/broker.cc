@@ -75,6 +75,8 @@ struct Broker::Parts {
             lease_store, token_store, mounts, revoker, batches, breakers, lease_ends, d.clock,
             d.log, options.reaper, [this] { leases.attempt_finished(); },
             [this] { return keep_house(); }),
+        reconciler({d.database, d.keyring, lease_store, claims, leases, mounts, d.clock, d.log},
+                   options.reconciler, [this] { reaper.wake(); }),
         token_backend(
             tokens, token_roles, policies, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
@@ -93,6 +95,7 @@ struct Broker::Parts {
                 end_operations,
                 audit,
                 caretaker,
+                reconciler,
                 guard,
                 breakers,
                 meters,
@@ -126,6 +129,7 @@ struct Broker::Parts {
       reaper.start();
       end_operations.start();
       caretaker.start();
+      reconciler.start();
     }
     return ok();
   }
@@ -134,6 +138,7 @@ struct Broker::Parts {
     reaper.request_stop();
     end_operations.request_stop();
     caretaker.request_stop();
+    reconciler.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
     const Status remembered = clock_keeper.remember();
@@ -144,6 +149,7 @@ struct Broker::Parts {
     end_operations.stop();
     reaper.stop();
     caretaker.stop();
+    reconciler.stop();
     mounts.unload();
     lockdowns.unload();
     policies.forget();
@@ -185,6 +191,7 @@ struct Broker::Parts {
   LeaseService leases;
   Retries retries;
   Reaper reaper;
+  Reconciler reconciler;
   TokenBackend token_backend;
   SystemBackend system;
   RequestPipeline pipeline;

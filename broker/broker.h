@@ -18,6 +18,7 @@
 #include "broker/lifecycle.h"
 #include "broker/metric.h"
 #include "broker/mount/caretaker.h"
+#include "broker/reconcile/reconciler.h"
 #include "engines/registry.h"
 #include "store/keyring.h"
 #include "store/seal.h"
@@ -34,6 +35,7 @@ struct BrokerOptions {
   BreakerOptions breakers = {};
   LeaseEndOptions lease_ends = {};
   ClockOptions clock = {};
+  ReconcilerOptions reconciler = {};
   std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
   bool open_metrics = false;                               // sys/metrics needs no token
   // The reaper's and the caretaker's. Without them tests call run_due() themselves.

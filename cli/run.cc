@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/commands_incident.h"
+#include "cli/commands_reconcile.h"
 #include "cli/help.h"
 
 namespace curfew::cli {
@@ -157,6 +158,8 @@ CommandTable make_command_table(const CliOptions& options) {
   add_lease_commands(table);
   add_quarantine_commands(table);
   add_incident_commands(table);
+  add_observe_commands(table);
+  add_reconcile_commands(table);
   add_token_commands(table);
   add_policy_commands(table);
   add_secrets_commands(table);

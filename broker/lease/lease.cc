@@ -14,9 +14,9 @@ constexpr std::array<std::string_view, 6> kMoves = {
     "-xx-x-",  // pending: becomes active; is taken back; or certainly never existed
     "-xx--x",  // active: is renewed; ends; is given up by force
     "--xxxx",  // revoking: fails and is tried again; is locked out; is gone; is given up
-    "---xxx",  // quarantined: work goes on; is gone; is given up
-    "----x-",  // revoked: its receipt is audited later
-    "-----x",  // abandoned: likewise
+    "--xxxx",  // quarantined: can be used again; work goes on; is gone; is given up
+    "--x-x-",  // revoked: reconciliation found something of it; its receipt is audited later
+    "--x--x",  // abandoned: likewise
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ void record_phase(Lease& lease, engines::Phase phase, Json note, WallTime now) {
 void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, WallTime now) {
   Json phases = Json::object();
   for (const auto& [name, note] : lease.phases) phases[name] = note;
+  const Json earlier = std::exchange(lease.receipt, nullptr);
   lease.state = state;
   lease.receipt = {{"lease_id", lease.id},
                    {"proven", state == LeaseState::kRevoked},
@@ -35,6 +36,8 @@ void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, Wall
                    {"phases", std::move(phases)},
                    {"checked", std::move(checked)},
                    {"warnings", std::move(warnings)}};
+  // It had ended before, and something of it was found again.
+  if (earlier.is_object()) lease.receipt["earlier"] = earlier;
   lease.ended_at = now;
 }
 

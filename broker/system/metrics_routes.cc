@@ -47,6 +47,8 @@ Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) 
     metrics.push_back({"curfew_engine_work_failing",
                        "Kinds of periodic work of the engines that fail now, such as rotations.",
                        static_cast<double>(parts.caretaker.failing())});
+    auto differences = parts.reconciler.metrics();
+    std::move(differences.begin(), differences.end(), std::back_inserter(metrics));
   }
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
                      static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});

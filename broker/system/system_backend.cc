@@ -21,6 +21,8 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_audit_routes(parts, routes);
   add_clock_routes(parts, routes);
   add_target_routes(parts, routes);
+  add_observe_routes(parts, routes);
+  add_reconcile_routes(parts, routes);
   return BackendRoutes(std::move(routes));
 }
 

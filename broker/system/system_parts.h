@@ -24,6 +24,7 @@
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
 #include "broker/quota/quotas.h"
+#include "broker/reconcile/reconciler.h"
 #include "broker/token/token_service.h"
 #include "store/keyring.h"
 #include "store/sql.h"
@@ -47,6 +48,7 @@ struct SystemParts {
   EndOperations& end_operations;
   AuditBroker& audit;
   const Caretaker& caretaker;
+  Reconciler& reconciler;
   ClockGuard& guard;
   const TargetBreakers& breakers;
   const LeaseMeters& meters;
@@ -78,6 +80,8 @@ void add_target_routes(const SystemParts& parts, RouteList& routes);
 void add_incident_routes(const SystemParts& parts, RouteList& routes);
 void add_whois_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
+void add_observe_routes(const SystemParts& parts, RouteList& routes);
+void add_reconcile_routes(const SystemParts& parts, RouteList& routes);
 
 // Appends one route.
 void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "engines/postgres/fence.h"
+#include "engines/postgres/issued_rights.h"
 #include "engines/postgres/lease_transaction.h"
 #include "engines/postgres/scram.h"
 #include "engines/postgres/sql_text.h"
@@ -47,8 +48,8 @@ std::string create_sql(const Connection& connection, const Work& work, const Lea
   const std::string name = quote_identifier(lease.database_role);
   sql += fmt::format("COMMENT ON ROLE {} IS {};\n", name, quote_literal(mark));
   sql += deadline_fence(connection.server_seconds(deadline));
-  sql += fmt::format("SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {};\nCOMMIT",
-                     quote_literal(lease.database_role));
+  sql += fmt::format("SELECT r.oid, {} FROM pg_catalog.pg_roles r WHERE r.rolname = {};\nCOMMIT",
+                     kRightsColumn, quote_literal(lease.database_role));
   return sql;
 }
 
@@ -59,6 +60,16 @@ bool worth_another_try(const Connection& connection, const Error& error, bool to
   const std::string& state = connection.sqlstate();
   return state == "40001" || state == "40P01" ||
          (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
+}
+
+// What the lease remembers of the role that was made.
+Json facts_of(const Rows& rows, WallTime expires_at) {
+  Json facts = Json::object();
+  if (rows.empty() || rows.front().size() != 2) return facts;
+  const Row& row = rows.front();
+  if (row[0]) facts["role_oid"] = std::strtoul(row[0]->c_str(), nullptr, 10);
+  if (const auto rights = parse_rights(row[1])) facts["rights"] = rights->to_fact(expires_at);
+  return facts;
 }
 
 Error creation_failed(Error error) {
@@ -115,11 +126,8 @@ Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_
                                 deadline, {pair.verifier, pair.password.reveal()});
     if (work.changes_session) connection->taint();
     if (rows) {
-      Json facts = Json::object();
-      if (!rows->empty() && !rows->front().empty() && rows->front().front())
-        facts["role_oid"] = std::strtoul(rows->front().front()->c_str(), nullptr, 10);
       return Issued{Json{{"username", lease.database_role}, {"password", pair.password.reveal()}},
-                    facts};
+                    facts_of(*rows, intent.expires_at())};
     }
     Error error = std::move(rows).error();
     const bool too_late = failed_at_fence(error);

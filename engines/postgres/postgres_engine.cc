@@ -8,9 +8,11 @@
 #include "engines/postgres/identify.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/marker.h"
 #include "engines/postgres/quarantine_log.h"
 #include "engines/postgres/quarantine_paths.h"
 #include "engines/postgres/revocation.h"
+#include "engines/postgres/role_inventory.h"
 #include "engines/postgres/role_paths.h"
 #include "engines/postgres/roles.h"
 #include "engines/postgres/root_rotation.h"
@@ -30,6 +32,15 @@ constexpr Millis kIdentifyTime = Seconds{3};  // for each target
 constexpr std::string_view kStaticChore = "static/";
 constexpr std::string_view kRootChore = "root/";
 
+constexpr std::string_view kMarkerChore = "marker/";
+constexpr Millis kMarkerInterval = std::chrono::minutes{1};
+
+// From the mount's options, where the server's configuration puts it.
+Millis marker_interval(const Services& services) {
+  const auto chosen = Fields(services.options).duration_or("marker_interval", kMarkerInterval);
+  return chosen && *chosen >= Seconds{1} ? *chosen : kMarkerInterval;
+}
+
 CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths& static_roles,
                          QuarantinePaths& quarantine) {
   std::vector<CallRoutes::Route> all = config.routes();
@@ -44,7 +55,7 @@ CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths&
   return CallRoutes(std::move(all));
 }
 
-class PostgresEngine final : public SecretEngine, public Identifier {
+class PostgresEngine final : public SecretEngine, public WithInventory, public Identifier {
  public:
   PostgresEngine(const Services& services, const PostgresOptions& options)
       : services_(services),
@@ -59,6 +70,11 @@ class PostgresEngine final : public SecretEngine, public Identifier {
                     }),
         static_rotation_(services_, pools_, stock_, options.rotation),
         static_role_paths_(services_, static_rotation_),
+        markers_({services.mount_accessor, services.storage, services.clock, services.random,
+                  services.log, [this](const std::string& target) { return pool_of(target); },
+                  marker_interval(services)}),
+        inventory_(services.storage, markers_,
+                   [this](const std::string& target) { return pool_of(target); }),
         quarantine_log_(services.storage),
         quarantine_paths_(quarantine_log_, services.clock, options.verify_time,
                           [this](const std::string& target) { return pool_of(target); }),
@@ -81,14 +97,16 @@ class PostgresEngine final : public SecretEngine, public Identifier {
   Result<Presence> probe(const std::string& lease_id, const Handle& handle,
                          const CallContext& context) override;
   Result<std::vector<Handle>> list_owned(const CallContext& context) override;
+  Inventory& inventory() override { return inventory_; }
   Result<std::vector<std::string>> chores() const override;
   Result<Tended> tend(const std::string& chore, const CallContext& context) override;
   Result<std::vector<Sighting>> identify(const Sought& sought, const CallContext& context) override;
 
  private:
   Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
-  Status list_target(const std::string& target, const CallContext& context,
-                     std::vector<Handle>& out);
+  // The same for what changes something there.
+  Result<std::shared_ptr<Pool>> pool_in_charge(const std::string& target,
+                                               const CallContext& context);
 
   const Services services_;
   TargetPools pools_;
@@ -98,6 +116,8 @@ class PostgresEngine final : public SecretEngine, public Identifier {
   RolePaths role_paths_;
   StaticRotation static_rotation_;
   StaticRolePaths static_role_paths_;
+  Markers markers_;
+  RoleInventory inventory_;
   QuarantineLog quarantine_log_;
   QuarantinePaths quarantine_paths_;
   const CallRoutes routes_;
@@ -128,18 +148,19 @@ Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& rand
                                              role->db_name)};
   if (!config->allows(role->name))
     return Error{Errc::kRefused, fmt::format("\"{}\" is not an allowed role", role->name)};
+  RETURN_IF_ERROR(markers_.refusal(role->db_name));
   return plan_issue(request, *role, *config, services_.clock.wall(), random);
 }
 
 Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {
-  ASSIGN_OR_RETURN(auto pool, pool_of(intent.plan().handle.resource));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(intent.plan().handle.resource, context));
   return issue(*pool, stock_, services_.mount_accessor, intent, services_.clock, context.deadline);
 }
 
 Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle& handle,
                                        PhaseRecord& phases, const CallContext& context) {
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
-  ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(lease.target, context));
   return Revocation(std::move(pool), lease_id, lease, phases, quarantine_log_, services_.clock,
                     services_.log, context.deadline)
       .run();
@@ -148,21 +169,21 @@ Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle
 Result<std::vector<std::optional<Json>>> PostgresEngine::lock_out(std::span<const LeaseRef> leases,
                                                                   const CallContext& context) {
   if (leases.empty()) return std::vector<std::optional<Json>>{};
-  ASSIGN_OR_RETURN(auto pool, pool_of(leases.front().handle.resource));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(leases.front().handle.resource, context));
   return BatchRevocation(std::move(pool), services_.clock, context.deadline).lock_out(leases);
 }
 
 Result<std::vector<std::optional<Removed>>> PostgresEngine::revoke_many(
     std::span<const LeaseRef> leases, const CallContext& context) {
   if (leases.empty()) return std::vector<std::optional<Removed>>{};
-  ASSIGN_OR_RETURN(auto pool, pool_of(leases.front().handle.resource));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(leases.front().handle.resource, context));
   return BatchRevocation(std::move(pool), services_.clock, context.deadline).remove(leases);
 }
 
 Status PostgresEngine::renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
                              const CallContext& context) {
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
-  ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(lease.target, context));
   return postgres::renew(*pool, lease_id, lease, expires_at, context.deadline);
 }
 
@@ -177,43 +198,22 @@ Result<Presence> PostgresEngine::probe(const std::string& lease_id, const Handle
 }
 
 Result<std::vector<Handle>> PostgresEngine::list_owned(const CallContext& context) {
-  ASSIGN_OR_RETURN(const auto targets, services_.storage.list("config/"));
+  constexpr std::size_t kPage = 500;
+  ASSIGN_OR_RETURN(const auto targets, inventory_.resources());
   std::vector<Handle> out;
-  for (const std::string& target : targets) RETURN_IF_ERROR(list_target(target, context, out));
-  return out;
-}
-
-// Roles are visible in the whole cluster; the mark says whose they are and of which target.
-Status PostgresEngine::list_target(const std::string& target, const CallContext& context,
-                                   std::vector<Handle>& out) {
-  ASSIGN_OR_RETURN(auto pool, pool_of(target));
-  ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, context.deadline));
-  ASSIGN_OR_RETURN(
-      const Rows rows,
-      connection->run(
-          fmt::format("SELECT r.oid, r.rolname, d.description FROM pg_catalog.pg_shdescription d "
-                      "JOIN pg_catalog.pg_roles r ON r.oid = d.objoid WHERE d.classoid = "
-                      "'pg_catalog.pg_authid'::pg_catalog.regclass AND "
-                      "pg_catalog.starts_with(d.description, {}) ORDER BY r.rolname",
-                      quote_literal("{\"curfew\":" + dump_json(services_.mount_accessor))),
-          context.deadline));
-  for (const Row& row : rows) {
-    if (row.size() != 3 || !row[0] || !row[1]) continue;
-    const auto mark = parse_role_mark(row[2].value_or(""));
-    if (!mark || mark->mount_accessor != services_.mount_accessor || mark->target != target)
-      continue;
-    LeaseHandle lease{target, *row[1]};
-    lease.role_oid = static_cast<std::uint32_t>(std::strtoul(row[0]->c_str(), nullptr, 10));
-    lease.entity = mark->entity;
-    lease.trace = mark->trace;
-    Handle handle = lease.to_handle();
-    // The mark knows whose the role is and not how the operator wanted it cleaned up.
-    handle.fields.erase("revocation_statements");
-    handle.fields.erase("renew_statements");
-    handle.fields["lease_id"] = mark->lease_id;
-    out.push_back(std::move(handle));
+  for (const std::string& target : targets) {
+    std::string after;
+    do {
+      ASSIGN_OR_RETURN(MarkedPage page, inventory_.marked(target, after, kPage, context));
+      for (MarkedEffect& effect : page.effects) {
+        if (effect.mount != services_.mount_accessor || effect.resource != target) continue;
+        effect.handle.fields["lease_id"] = effect.lease_id;
+        out.push_back(std::move(effect.handle));
+      }
+      after = page.next;
+    } while (!after.empty());
   }
-  return ok();
+  return out;
 }
 
 Result<std::vector<std::string>> PostgresEngine::chores() const {
@@ -221,6 +221,7 @@ Result<std::vector<std::string>> PostgresEngine::chores() const {
   RETURN_IF_ERROR(services_.storage.read([&](const StorageReader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto targets, reader.list("config/"));
     for (const std::string& target : targets) {
+      out.push_back(std::string(kMarkerChore) + target);
       ASSIGN_OR_RETURN(const auto users, reader.list(static_users_prefix(target)));
       if (!users.empty()) out.push_back(std::string(kStaticChore) + target);
       out.push_back(std::string(kRootChore) + target);
@@ -231,9 +232,20 @@ Result<std::vector<std::string>> PostgresEngine::chores() const {
 }
 
 Result<Tended> PostgresEngine::tend(const std::string& chore, const CallContext& context) {
-  if (chore.starts_with(kStaticChore))
-    return static_rotation_.tend(chore.substr(kStaticChore.size()), context);
-  if (chore.starts_with(kRootChore)) return root_rotation_.tend(chore.substr(kRootChore.size()));
+  if (chore.starts_with(kMarkerChore)) {
+    RETURN_IF_ERROR(markers_.renew(chore.substr(kMarkerChore.size()), context.deadline));
+    return Tended{.next = services_.clock.wall() + markers_.interval()};
+  }
+  if (chore.starts_with(kStaticChore)) {
+    const std::string target = chore.substr(kStaticChore.size());
+    RETURN_IF_ERROR(markers_.refusal(target));
+    return static_rotation_.tend(target, context);
+  }
+  if (chore.starts_with(kRootChore)) {
+    const std::string target = chore.substr(kRootChore.size());
+    RETURN_IF_ERROR(markers_.refusal(target));
+    return root_rotation_.tend(target);
+  }
   return Error{Errc::kInternal, fmt::format("the database engine has no work \"{}\"", chore)};
 }
 
@@ -268,6 +280,13 @@ Result<std::shared_ptr<Pool>> PostgresEngine::pool_of(const std::string& target)
                              "so that its leases can be served and ended",
                              target)};
   return pools_.of(*config);
+}
+
+Result<std::shared_ptr<Pool>> PostgresEngine::pool_in_charge(const std::string& target,
+                                                             const CallContext& context) {
+  ASSIGN_OR_RETURN(auto pool, pool_of(target));
+  RETURN_IF_ERROR(markers_.check(target, context.deadline));
+  return pool;
 }
 
 }  // namespace

@@ -45,7 +45,8 @@ TEST(LeaseStateTest, the_permitted_moves_are_these_and_no_others) {
       {kActive, kActive},         {kActive, kRevoking},         {kActive, kAbandoned},
       {kRevoking, kRevoking},     {kRevoking, kQuarantined},    {kRevoking, kRevoked},
       {kRevoking, kAbandoned},    {kQuarantined, kQuarantined}, {kQuarantined, kRevoked},
-      {kQuarantined, kAbandoned}, {kRevoked, kRevoked},         {kAbandoned, kAbandoned}};
+      {kQuarantined, kAbandoned}, {kQuarantined, kRevoking},    {kRevoked, kRevoking},
+      {kRevoked, kRevoked},       {kAbandoned, kRevoking},      {kAbandoned, kAbandoned}};
   for (const LeaseState from : all)
     for (const LeaseState to : all)
       EXPECT_EQ(may_move(from, to), permitted.contains({from, to}))

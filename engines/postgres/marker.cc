@@ -1,0 +1,259 @@
+#include "engines/postgres/marker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/digest.h"
+#include "base/duration.h"
+#include "base/encoding.h"
+#include "engines/postgres/lease_role.h"
+#include "engines/postgres/sql_text.h"
+
+namespace curfew::engines::postgres {
+namespace {
+
+// How long one caller waits for another that looks at the same target.
+constexpr Millis kTurnWait{5'000};
+constexpr std::size_t kNonceCharacters = 22;
+
+std::string storage_key(const std::string& target) {
+  return "marker/" + target;
+}
+
+Json value_to_json(const std::optional<MarkerValue>& value) {
+  if (!value) return nullptr;
+  return {{"curfew_marker", value->epoch}, {"nonce", value->nonce}};
+}
+
+std::optional<MarkerValue> value_from_json(const Json& json) {
+  if (!json.is_object()) return std::nullopt;
+  const auto epoch = Fields(json).integer("curfew_marker");
+  const auto nonce = Fields(json).text("nonce");
+  if (!epoch || !*epoch || !nonce || !*nonce) return std::nullopt;
+  return MarkerValue{**epoch, **nonce};
+}
+
+// A comment that is no marker is as good as one that nobody wrote.
+std::optional<MarkerValue> value_from_comment(const std::optional<std::string>& comment) {
+  const auto parsed = parse_json(comment.value_or(""));
+  return parsed ? value_from_json(*parsed) : std::nullopt;
+}
+
+std::int64_t newest(const StoredMarker& stored, const std::optional<MarkerValue>& found) {
+  std::int64_t epoch = 0;
+  for (const auto& value : {stored.current, stored.pending, found})
+    if (value) epoch = std::max(epoch, value->epoch);
+  return epoch;
+}
+
+}  // namespace
+
+Json StoredMarker::to_json() const {
+  Json out{{"current", value_to_json(current)}, {"pending", value_to_json(pending)}};
+  if (observing)
+    out["observing"] = {{"since", to_unix_millis(observing->since)}, {"reason", observing->reason}};
+  return out;
+}
+
+StoredMarker StoredMarker::from_json(const Json& stored) {
+  StoredMarker out;
+  out.current = value_from_json(stored.value("current", Json()));
+  out.pending = value_from_json(stored.value("pending", Json()));
+  const Json observing = stored.value("observing", Json());
+  if (observing.is_object())
+    out.observing = Inventory::Observing{
+        from_unix_millis(observing.value("since", std::int64_t{0})), observing.value("reason", "")};
+  return out;
+}
+
+std::optional<std::string> not_in_charge(const StoredMarker& stored,
+                                         const std::optional<MarkerValue>& found) {
+  if (!found || found == stored.current || found == stored.pending) return std::nullopt;
+  if (!stored.current && !stored.pending)
+    return fmt::format(
+        "the target has a marker (number {}) of this mount and the store knows none: the store was "
+        "restored from a copy that is older than the marker",
+        found->epoch);
+  const std::int64_t known = newest(stored, std::nullopt);
+  // Whoever takes charge goes beyond every number that was there.
+  if (found->epoch < (stored.current ? stored.current->epoch : known)) return std::nullopt;
+  return fmt::format(
+      "the target's marker (number {}) is not the one that this store wrote (number {}): the store "
+      "was restored from an older copy, or another server with a copy of it is in charge",
+      found->epoch, known);
+}
+
+std::string marker_role(std::string_view mount_accessor, std::string_view target) {
+  const std::string digest = sha256(std::string(mount_accessor) + '\n' + std::string(target));
+  return "curfew_marker_" + hex_encode(digest.substr(0, 8));
+}
+
+// Only one looks at a target at a time, and nobody waits for long: a target that hangs must not
+// take all threads.
+class Markers::Turn {
+ public:
+  Turn(Markers& markers, const std::string& target) : markers_(markers), target_(target) {
+    std::unique_lock lock(markers_.mutex_);
+    taken_ =
+        markers_.turned_.wait_for(lock, kTurnWait, [&] { return !markers_.known_[target_].busy; });
+    if (taken_) markers_.known_[target_].busy = true;
+  }
+  ~Turn() {
+    if (!taken_) return;
+    {
+      const std::scoped_lock lock(markers_.mutex_);
+      markers_.known_[target_].busy = false;
+    }
+    markers_.turned_.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  bool taken() const { return taken_; }
+
+ private:
+  Markers& markers_;
+  const std::string target_;
+  bool taken_ = false;
+};
+
+Result<StoredMarker> Markers::load(const std::string& target) const {
+  ASSIGN_OR_RETURN(const auto stored, parts_.storage.get(storage_key(target)));
+  return stored ? StoredMarker::from_json(*stored) : StoredMarker{};
+}
+
+std::optional<Inventory::Observing> Markers::observing(const std::string& target) const {
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto it = known_.find(target);
+    if (it != known_.end() && it->second.checked_at) return it->second.observing;
+  }
+  const auto stored = load(target);
+  return stored ? stored->observing : std::nullopt;
+}
+
+Status Markers::refusal(const std::string& target) const {
+  const auto observed = observing(target);
+  if (!observed) return ok();
+  return Error{Errc::kUnavailable,
+               fmt::format("target \"{}\" is only observed since {}, and nothing is made, renewed "
+                           "or revoked there: {}. See: curfew observe status. If this server is to "
+                           "be in charge: curfew observe accept",
+                           target, format_rfc3339(observed->since), observed->reason)};
+}
+
+Status Markers::check(const std::string& target, SteadyTime deadline) {
+  const auto is_fresh = [&] {
+    const std::scoped_lock lock(mutex_);
+    const auto checked = known_[target].checked_at;
+    return checked && parts_.clock.steady() < *checked + 2 * parts_.interval;
+  };
+  if (!is_fresh()) {
+    const Turn turn(*this, target);
+    if (!turn.taken())
+      return Error{Errc::kOverloaded,
+                   fmt::format("target \"{}\" does not answer, and whether this server is in "
+                               "charge of it is not known",
+                               target)};
+    if (!is_fresh()) RETURN_IF_ERROR(look(target, Mode::kRenew, deadline));
+  }
+  return refusal(target);
+}
+
+Status Markers::renew(const std::string& target, SteadyTime deadline) {
+  const Turn turn(*this, target);
+  return turn.taken() ? look(target, Mode::kRenew, deadline) : ok();
+}
+
+Status Markers::take_charge(const std::string& target, SteadyTime deadline) {
+  const Turn turn(*this, target);
+  if (!turn.taken())
+    return Error{Errc::kOverloaded, fmt::format("target \"{}\" does not answer", target)};
+  return look(target, Mode::kTakeCharge, deadline);
+}
+
+Status Markers::look(const std::string& target, Mode mode, SteadyTime deadline) {
+  const std::string role = marker_role(parts_.mount_accessor, target);
+  ASSIGN_OR_RETURN(auto pool, parts_.pool_of(target));
+  ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, deadline));
+  // No lease is named so: the lock is the marker's own.
+  auto rows = connection->run(
+      connection->begin(deadline) + lease_lock(role) +
+          fmt::format("SELECT pg_catalog.shobj_description(r.oid, 'pg_authid') FROM "
+                      "pg_catalog.pg_roles r WHERE r.rolname = {}",
+                      quote_literal(role)),
+      deadline);
+  if (!rows) {
+    connection->roll_back();
+    return std::move(rows).error();
+  }
+  // The lock is held from here to the end, and the store is read below it.
+  const bool exists = !rows->empty() && rows->front().size() == 1;
+  const auto found = exists ? value_from_comment(rows->front().front()) : std::nullopt;
+  auto stored = load(target);
+  Status done = stored ? ok() : Status(stored.error());
+  const auto reason = stored && mode == Mode::kRenew ? not_in_charge(*stored, found) : std::nullopt;
+  if (done && reason) {
+    done = observe(target, *stored, *reason);
+  } else if (done) {
+    const MarkerValue next{newest(*stored, found) + 1,
+                           random_base62(parts_.random, kNonceCharacters)};
+    // What is in the target now stays valid until the next one is there.
+    if (found) stored->current = found;
+    stored->pending = next;
+    done = write(*connection, target, exists, *stored, next, deadline);
+    if (done && stored->observing) done = stop_observing(target, *stored);
+  }
+  connection->roll_back();
+  if (!done) return done;
+  const std::scoped_lock lock(mutex_);
+  known_[target].checked_at = parts_.clock.steady();
+  known_[target].observing = stored->observing;
+  return ok();
+}
+
+Status Markers::write(Connection& connection, const std::string& target, bool exists,
+                      const StoredMarker& stored, const MarkerValue& next, SteadyTime deadline) {
+  RETURN_IF_ERROR(parts_.storage.put(storage_key(target), stored.to_json()));
+  const std::string role = quote_identifier(marker_role(parts_.mount_accessor, target));
+  std::string sql = exists ? "" : fmt::format("CREATE ROLE {} NOLOGIN;\n", role);
+  sql += fmt::format("COMMENT ON ROLE {} IS {};\nCOMMIT", role,
+                     quote_literal(dump_json(value_to_json(next))));
+  auto written = connection.run(sql, deadline);
+  if (written) return ok();
+  // Whoever may not make roles may still have others make them; what was read still counts.
+  if (connection.sqlstate() != "42501") return std::move(written).error();
+  warn_unprotected(target, written.error());
+  return ok();
+}
+
+Status Markers::observe(const std::string& target, StoredMarker& stored,
+                        const std::string& reason) {
+  if (stored.observing) return ok();
+  stored.observing = Inventory::Observing{parts_.clock.wall(), reason};
+  RETURN_IF_ERROR(parts_.storage.put(storage_key(target), stored.to_json()));
+  parts_.log.error("target is only observed from now on", {{"target", target}, {"reason", reason}});
+  return ok();
+}
+
+// Only once the marker is written: until then nothing may be done there.
+Status Markers::stop_observing(const std::string& target, StoredMarker& stored) {
+  stored.observing.reset();
+  RETURN_IF_ERROR(parts_.storage.put(storage_key(target), stored.to_json()));
+  parts_.log.warn("target is in this server's charge again", {{"target", target}});
+  return ok();
+}
+
+void Markers::warn_unprotected(const std::string& target, const Error& error) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (std::exchange(known_[target].warned, true)) return;
+  }
+  parts_.log.warn("marker not written: a copy of this store could not be told from it",
+                  {{"target", target},
+                   {"role", marker_role(parts_.mount_accessor, target)},
+                   {"error", error.message}});
+}
+
+}  // namespace curfew::engines::postgres
