@@ -74,7 +74,8 @@ std::string login_sql(const TargetSetup& setup, std::string_view verifier) {
                    "BEGIN\n"
                    "  FOR d IN SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND\n"
                    "      NOT pg_catalog.has_database_privilege('{0}', oid, 'CONNECT') LOOP\n"
-                   "    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', d.datname, '{0}');\n"
+                   "    EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', d.datname, "
+                   "'{0}');\n"
                    "  END LOOP;\n"
                    "END $setup$;\n",
                    setup.login);
@@ -85,17 +86,18 @@ std::string login_sql(const TargetSetup& setup, std::string_view verifier) {
 // may act as the role, which giving it tables takes.
 std::string nologin_sql(const TargetSetup& setup, std::string_view role, bool set) {
   return about_role(
-      role, fmt::format("  IF r.rolname IS NULL THEN\n"
-                        "    CREATE ROLE \"{0}\" NOLOGIN;\n"
-                        "  ELSIF r.rolcanlogin OR r.rolsuper THEN\n"
-                        "    RAISE EXCEPTION 'role \"{0}\" is there already and can log in, or is "
-                        "a superuser: choose another name';\n"
-                        "  END IF;\n"
-                        "  IF current_setting('server_version_num')::int >= 160000 THEN\n"
-                        "    EXECUTE 'GRANT \"{0}\" TO \"{1}\" WITH ADMIN OPTION, INHERIT FALSE, "
-                        "SET {2}';\n"
-                        "  END IF;\n",
-                        role, setup.login, set ? "TRUE" : "FALSE"));
+      role,
+      fmt::format("  IF r.rolname IS NULL THEN\n"
+                  "    CREATE ROLE \"{0}\" NOLOGIN;\n"
+                  "  ELSIF r.rolcanlogin OR r.rolsuper THEN\n"
+                  "    RAISE EXCEPTION 'role \"{0}\" is there already and can log in, or is "
+                  "a superuser: choose another name';\n"
+                  "  END IF;\n"
+                  "  IF pg_catalog.current_setting('server_version_num')::int >= 160000 THEN\n"
+                  "    EXECUTE 'GRANT \"{0}\" TO \"{1}\" WITH ADMIN OPTION, INHERIT FALSE, "
+                  "SET {2}';\n"
+                  "  END IF;\n",
+                  role, setup.login, set ? "TRUE" : "FALSE"));
 }
 
 std::string group_sql(const TargetSetup& setup, const GroupRole& group) {
@@ -161,7 +163,10 @@ Result<GroupRole> parse_group_role(std::string_view text) {
 }
 
 std::string setup_sql(const TargetSetup& setup, std::string_view verifier) {
-  std::string sql = "BEGIN;\n" + login_sql(setup, verifier);
+  // A superuser runs this where others may have planted functions: of names, the catalog's are
+  // meant.
+  std::string sql =
+      "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\n" + login_sql(setup, verifier);
   for (const GroupRole& group : setup.groups) sql += group_sql(setup, group);
   return sql + quarantine_sql(setup) + "COMMIT;\n";
 }

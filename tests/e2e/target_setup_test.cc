@@ -115,6 +115,25 @@ TEST_F(TargetSetupTest, what_cannot_be_done_is_told_and_changes_nothing) {
   EXPECT_EQ(server_.cli({"read", "database/config/app"}).exit, 2);
 }
 
+TEST_F(TargetSetupTest, functions_that_others_planted_are_not_run) {
+  superuser_.run(
+      "CREATE ROLE planter LOGIN PASSWORD 'p'; GRANT CREATE ON SCHEMA public TO planter;"
+      "GRANT CONNECT ON DATABASE " +
+      database_.name() + " TO planter");
+  // It fits better than the catalog's own does.
+  test::PgSession planter(database_.url("planter", "p"));
+  planter.run(
+      "CREATE FUNCTION public.format(text, name, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+      "EXECUTE 'ALTER ROLE planter SUPERUSER'; "
+      "RETURN pg_catalog.format($1, $2, $3); END $$");
+  const Outcome done = set_up({"-name=app", "-group=readers:select:public"});
+  ASSERT_EQ(done.exit, 0) << done.err;
+  EXPECT_EQ(superuser_.value("SELECT rolsuper FROM pg_roles WHERE rolname = 'planter'"), "f");
+  EXPECT_EQ(superuser_.value("SELECT has_database_privilege('curfew_broker', '" + database_.name() +
+                             "', 'CONNECT')"),
+            "t");
+}
+
 TEST_F(TargetSetupTest, the_printed_script_does_the_same) {
   std::string script = must({"target", "setup", "-database=" + database_.name(),
                              "-group=readers:select:public", "-quarantine=public"})
