@@ -155,6 +155,11 @@ Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, 
   auto role = transaction.begin();
   if (!role) return failed(std::move(role).error());
   if (!*role) return failed({Errc::kRefused, "it does not exist any more"});
+  if (!is_issued_name((*role)->name))
+    return failed({Errc::kRefused,
+                   fmt::format("somebody renamed it to {}, which no statement is run with; rename "
+                               "it back, or revoke the lease",
+                               quote_identifier((*role)->name))});
   auto rows = transaction.commit(
       (facts.grants_on_objects ? grant_lock() : "") +
       with_login_path(fill(statements, {(*role)->name, "", expiry_text(expires_at)})));

@@ -7,6 +7,7 @@
 #include "engines/postgres/lease_transaction.h"
 #include "engines/postgres/sql_text.h"
 #include "engines/postgres/statements.h"
+#include "engines/postgres/username.h"
 
 namespace curfew::engines::postgres {
 namespace {
@@ -276,6 +277,9 @@ Result<Json> Revocation::run_operators_statements() {
   std::string problem;
   if (!facts) {
     problem = facts.error().message;
+  } else if (!is_issued_name(handle_.database_role)) {
+    problem = fmt::format("somebody renamed the role to {}, which no statement is run with",
+                          quote_identifier(handle_.database_role));
   } else {
     ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
     look_.reset();
@@ -292,7 +296,7 @@ Result<Json> Revocation::run_operators_statements() {
     problem = ran.error().message;
   }
   const std::string warning =
-      fmt::format("the role's {} failed and were undone: {}", field, problem);
+      fmt::format("the role's {} were not run, or failed and were undone: {}", field, problem);
   warn(warning);
   return Json{{field, warning}};
 }

@@ -57,6 +57,10 @@ Result<std::string> templated_username(std::string_view username_template,
   return name;
 }
 
+bool is_issued_name(std::string_view name) {
+  return !name.empty() && name.size() <= kRoleNameBytesMax && cleaned(name) == name;
+}
+
 Status check_username_template(std::string_view username_template, WallTime now, Random& random) {
   const TemplateInput sample{"token-of-a-person-with-a-name-of-some-length",
                              "role-with-a-name-of-some-length", now};

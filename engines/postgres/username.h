@@ -22,6 +22,10 @@ std::string default_username(std::string_view role, std::string_view lease_id);
 Result<std::string> templated_username(std::string_view username_template,
                                        const TemplateInput& input, Random& random);
 
+// Whether the broker could have given the name: nothing else may stand for {{name}}, least of all
+// what somebody renamed a role to.
+bool is_issued_name(std::string_view name);
+
 // Tries the template with long names for role and token. kInvalidArgument: it is malformed, makes
 // names that are too long, or makes the same name twice.
 Status check_username_template(std::string_view username_template, WallTime now, Random& random);

@@ -210,6 +210,23 @@ TEST_F(Issue, renewing_a_role_that_is_gone_is_refused) {
   EXPECT_THAT(renewed.error().message, HasSubstr(leased.username));
 }
 
+// What somebody renamed the role to is text of theirs, and would run as the broker's login.
+TEST_F(Issue, renewing_a_role_with_sql_for_a_name_is_refused) {
+  world_.role("ro");
+  const Leased leased = world_.issue("ro");
+  test::PgSession admin = world_.database.superuser();
+  const std::string victim = world_.database.role_prefix();
+  admin.run("CREATE ROLE " + victim + "; CREATE ROLE " + victim + "x; ALTER ROLE \"" +
+            leased.username + "\" RENAME TO \"" + victim + "x\"\";ALTER ROLE " + victim +
+            " SUPERUSER;--\"");
+  const Status renewed = world_.engine->renew(leased.lease_id, leased.handle,
+                                              world_.clock().wall() + Seconds{60}, world_.in());
+  EXPECT_EQ(admin.value("SELECT rolsuper FROM pg_roles WHERE rolname = '" + victim + "'"), "f");
+  ASSERT_FALSE(renewed.has_value());
+  EXPECT_EQ(renewed.error().code, Errc::kRefused);
+  EXPECT_THAT(renewed.error().message, HasSubstr("renamed"));
+}
+
 TEST_F(Issue, what_bears_the_mark_is_listed) {
   world_.role("ro");
   const Leased leased = world_.issue("ro");

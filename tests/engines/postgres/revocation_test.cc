@@ -227,6 +227,21 @@ TEST_P(Revocation, works_for_a_role_that_was_renamed) {
   EXPECT_NE(session.try_run("SELECT 1"), "");
 }
 
+TEST_P(Revocation, a_name_that_is_sql_is_not_filled_into_the_operators_statements) {
+  world_.role("ro", "", {{"revocation_statements", {"ALTER ROLE \"{{name}}\" NOINHERIT"}}});
+  const Leased leased = world_.issue("ro");
+  const std::string victim = world_.database.role_prefix();
+  admin_.run("CREATE ROLE " + victim + "; CREATE ROLE " + victim + "x");
+  const std::string renamed = victim + "x\";DROP ROLE " + victim + ";--";
+  ASSERT_LE(renamed.size(), 63u);
+  admin_.run("ALTER ROLE \"" + leased.username + "\" RENAME TO \"" + victim + "x\"\";DROP ROLE " +
+             victim + ";--\"");
+  const Receipt receipt = world_.revoke(leased);
+  EXPECT_TRUE(world_.role_exists(victim));
+  EXPECT_FALSE(world_.role_exists(renamed));
+  EXPECT_THAT(receipt.warnings.dump(), HasSubstr("renamed the role"));
+}
+
 TEST_P(Revocation, works_when_the_role_definition_is_gone) {  // [5]
   world_.role("ro");
   const Leased leased = world_.issue("ro");
