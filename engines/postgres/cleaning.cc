@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "engines/postgres/quarantine_role.h"
 #include "engines/postgres/sql_text.h"
 
@@ -9,7 +12,8 @@ namespace curfew::engines::postgres {
 namespace {
 
 constexpr std::size_t kListedMax = 100;
-constexpr int kNamedMax = 10;  // in one warning
+constexpr int kNamedMax = 10;   // in one warning
+constexpr int kKeptMax = 5000;  // that are named in the log; the rest is kept all the same
 constexpr const char* kDependentObjectsStillExist = "2BP01";
 
 void list(std::vector<std::string>& names, std::string name) {
@@ -25,6 +29,7 @@ std::uint32_t to_oid(const std::optional<std::string>& text) {
 }
 
 // Rows: a schema of others in which the role owns something and the quarantine role may not create.
+// Large objects are in no schema.
 std::string closed_schemas_sql(std::uint32_t oid) {
   return fmt::format(
       R"sql(SELECT DISTINCT n.oid::regnamespace::text
@@ -33,6 +38,7 @@ CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
 JOIN pg_catalog.pg_namespace n ON i.schema IN (n.nspname, pg_catalog.quote_ident(n.nspname))
 WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {0}
   AND d.deptype = 'o' AND b.datname = pg_catalog.current_database() AND n.nspowner <> {0}
+  AND d.classid <> 'pg_catalog.pg_largeobject'::pg_catalog.regclass
   AND NOT pg_catalog.has_schema_privilege('{1}', n.oid, 'CREATE'))sql",
       oid, kQuarantineRole);
 }
@@ -71,8 +77,8 @@ class Cleaning {
       RETURN_IF_ERROR(transaction_.run(
           grant_membership(role_.name, connection.login(), connection.server_version())));
     RETURN_IF_ERROR(drop_code());
-    RETURN_IF_ERROR(keep_data());
-    RETURN_IF_ERROR(drop_owned());
+    if (!cleaned_.more) RETURN_IF_ERROR(keep_data());
+    if (!cleaned_.more) RETURN_IF_ERROR(drop_owned());
     return leave_quarantine();
   }
 
@@ -91,6 +97,7 @@ class Cleaning {
             fmt::format("{}{} ({})", stuck.empty() ? "" : ", ", *row[0], dropped.error().message);
       }
     }
+    cleaned_.more = is_full(rows);
     if (stuck.empty()) return ok();
     return Error{Errc::kRefused,
                  fmt::format("code of the role is left that runs without its login: {}; let the "
@@ -100,11 +107,11 @@ class Cleaning {
 
   Status keep_data() {
     ASSIGN_OR_RETURN(const Rows rows, transaction_.run(holders_sql(role_.oid, scope_)));
-    bool has_data = false;
-    for (const Row& row : rows) has_data = has_data || row[3] == "t";
-    if (!has_data) return ok();
+    if (rows.empty() || rows.front()[3] != "t") return ok();
     ASSIGN_OR_RETURN(const Rows closing, transaction_.run(close_holders_sql(role_.oid, scope_)));
     RETURN_IF_ERROR(run_all(closing));
+    cleaned_.more = is_full(closing) || is_full(rows);
+    if (is_full(closing)) return ok();
     RETURN_IF_ERROR(enter_quarantine());
     std::string statements;
     for (const Row& row : rows) {
@@ -115,10 +122,16 @@ class Cleaning {
     return ok();
   }
 
+  // DROP OWNED locks all at once, so many objects are thinned out before.
   Status drop_owned() {
-    ASSIGN_OR_RETURN(Rows owned, transaction_.run(others_sql(role_.oid)));
-    bool takes_data_along = false;
-    for (const Row& row : owned) takes_data_along = takes_data_along || row[2] == "t";
+    ASSIGN_OR_RETURN(Rows owned, transaction_.run(others_sql(role_.oid, kObjectsPerBatch)));
+    if (is_full(owned)) {
+      ASSIGN_OR_RETURN(cleaned_.more, drop_what_can_go(owned));
+      if (cleaned_.more) return ok();
+      ASSIGN_OR_RETURN(owned, transaction_.run(others_sql(role_.oid, kKeptMax)));
+      return keep_what_others_need(owned);
+    }
+    const bool takes_data_along = !owned.empty() && owned.front()[2] == "t";
     if (!takes_data_along) {
       auto dropped = transaction_.attempt("DROP OWNED BY " + name_);
       if (dropped) {
@@ -136,22 +149,27 @@ class Cleaning {
   // that stay are left in `owned`.
   Status drop_what_nobody_needs(Rows& owned) {
     for (bool progress = true; progress;) {
-      progress = false;
-      Rows left;
-      for (Row& row : owned) {
-        const bool can_be_tried = !row[1].value_or("").empty() && row[2] != "t";
-        if (can_be_tried && transaction_.attempt(*row[1])) {
-          list(cleaned_.dropped, row[0].value_or("?"));
-          progress = true;
-        } else if (!transaction_.connection().in_transaction()) {
-          return Error{Errc::kInDoubt, "the connection broke"};
-        } else {
-          left.push_back(std::move(row));
-        }
-      }
-      owned = std::move(left);
+      ASSIGN_OR_RETURN(progress, drop_what_can_go(owned));
     }
     return ok();
+  }
+
+  // Tries each once. Those that stay are left in `owned`. true: some went.
+  Result<bool> drop_what_can_go(Rows& owned) {
+    Rows left;
+    const std::size_t before = owned.size();
+    for (Row& row : owned) {
+      const bool can_be_tried = !row[1].value_or("").empty() && row[2] != "t";
+      if (can_be_tried && transaction_.attempt(*row[1])) {
+        list(cleaned_.dropped, row[0].value_or("?"));
+      } else if (!transaction_.connection().in_transaction()) {
+        return Error{Errc::kInDoubt, "the connection broke"};
+      } else {
+        left.push_back(std::move(row));
+      }
+    }
+    owned = std::move(left);
+    return owned.size() < before;
   }
 
   // Objects of other people hang on something that the role owns, or it holds data: it stays, and
@@ -208,6 +226,10 @@ class Cleaning {
     return ok();
   }
 
+  static bool is_full(const Rows& batch) {
+    return batch.size() >= static_cast<std::size_t>(kObjectsPerBatch);
+  }
+
   void keep(const std::optional<std::string>& catalog, const std::optional<std::string>& oid,
             std::string kind, std::string name) {
     cleaned_.kept.push_back({to_oid(catalog), to_oid(oid), std::move(kind), std::move(name)});
@@ -228,6 +250,13 @@ std::vector<std::string> Cleaned::quarantined() const {
   std::vector<std::string> names;
   for (const KeptObject& object : kept) list(names, object.kind + " " + object.name);
   return names;
+}
+
+void Cleaned::add(Cleaned later) {
+  std::move(later.kept.begin(), later.kept.end(), std::back_inserter(kept));
+  for (std::string& name : later.dropped) list(dropped, std::move(name));
+  std::move(later.warnings.begin(), later.warnings.end(), std::back_inserter(warnings));
+  more = later.more;
 }
 
 Json Cleaned::note() const {

@@ -25,14 +25,18 @@ struct Cleaned {
   std::vector<KeptObject> kept;
   std::vector<std::string> dropped;  // the first hundred
   std::vector<std::string> warnings;
+  bool more = false;  // there is more to do, in a transaction of its own
 
+  void add(Cleaned later);                       // what was done after this
   std::vector<std::string> quarantined() const;  // "table public.orders", the first hundred
   // For the receipt: {"quarantined": ["table public.orders"], "dropped": […], "warnings": […]}.
   Json note() const;
 };
 
-// Takes away everything that `role` owns or is granted in the connection's database and, where the
-// scope says so, on shared objects, inside the open transaction. Privileges, functions, views,
+// Takes away what `role` owns or is granted in the connection's database and, where the scope says
+// so, on shared objects, inside the open transaction: everything, or the next batch of it, for the
+// server has room for a bounded number of locks. To be called again, each time in a transaction of
+// its own, while the answer says that there is more. Privileges, functions, views,
 // triggers, rules and policies go; tables and whatever else holds data, and the types and schemas
 // these need, are given to the quarantine role, and what others were granted on them is taken away.
 // What other people's objects depend on is kept, taken out of reach, and warned about. Does nothing

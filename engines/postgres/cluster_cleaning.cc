@@ -39,12 +39,7 @@ void ClusterCleaning::note(const std::string& database, const Result<Cleaned>& r
 
 Result<Cleaned> ClusterCleaning::clean_home(Scope scope) {
   ASSIGN_OR_RETURN(auto connection, pool_.acquire(Use::kRevoke, deadline_));
-  LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-  ASSIGN_OR_RETURN(const auto role, transaction.begin());
-  if (!role) return Cleaned{};
-  ASSIGN_OR_RETURN(Cleaned cleaned, clean(transaction, *role, scope));
-  RETURN_IF_ERROR(transaction.commit());
-  return cleaned;
+  return clean(*connection, scope, deadline_);
 }
 
 Result<Cleaned> ClusterCleaning::clean_elsewhere(const std::string& database, SteadyTime deadline) {
@@ -54,19 +49,29 @@ Result<Cleaned> ClusterCleaning::clean_elsewhere(const std::string& database, St
     if (why) return std::move(*why);
     return Cleaned{};  // it is gone
   }
-  LeaseTransaction transaction(**connection, lease_id_, handle_, deadline);
-  ASSIGN_OR_RETURN(const auto role, transaction.begin());
-  if (!role) return Cleaned{};
-  ASSIGN_OR_RETURN(Cleaned cleaned, clean(transaction, *role, Scope::kDatabase));
-  const Status nothing_left = check_nothing_left(transaction, *role);
-  RETURN_IF_ERROR(transaction.commit());
-  RETURN_IF_ERROR(nothing_left);
-  return cleaned;
+  return clean(**connection, Scope::kDatabase, deadline);
+}
+
+Result<Cleaned> ClusterCleaning::clean(Connection& connection, Scope scope, SteadyTime deadline) {
+  const bool is_elsewhere = connection.database() != pool_.settings().database();
+  Cleaned all;
+  do {
+    LeaseTransaction transaction(connection, lease_id_, handle_, deadline);
+    ASSIGN_OR_RETURN(const auto role, transaction.begin());
+    if (!role) break;
+    ASSIGN_OR_RETURN(Cleaned batch, clean_batch(transaction, *role, scope));
+    const bool to_check = is_elsewhere && !batch.more;
+    const Status nothing_left = to_check ? check_nothing_left(transaction, *role) : ok();
+    RETURN_IF_ERROR(transaction.commit());
+    RETURN_IF_ERROR(nothing_left);
+    all.add(std::move(batch));
+  } while (all.more);
+  return all;
 }
 
 // What is put away is remembered before it is committed.
-Result<Cleaned> ClusterCleaning::clean(Transaction& transaction, const FoundRole& role,
-                                       Scope scope) {
+Result<Cleaned> ClusterCleaning::clean_batch(Transaction& transaction, const FoundRole& role,
+                                             Scope scope) {
   ASSIGN_OR_RETURN(Cleaned cleaned, clean_database(transaction, role, scope));
   RETURN_IF_ERROR(quarantine_.add(lease_id_, handle_, transaction.connection().database(),
                                   cleaned.kept, clock_.wall()));

@@ -23,8 +23,9 @@ struct ClusterCleaned {
   std::optional<Error> error;  // the databases that could not be cleaned; the others were
 };
 
-// Cleans up behind the role of one lease in every database of the cluster that knows it, each in a
-// transaction of its own under the lease's lock there. Roles belong to the whole cluster, and a
+// Cleans up behind the role of one lease in every database of the cluster that knows it, each in
+// transactions of its own under the lease's lock there: one, or where there is much a row of them,
+// so that what was done stays done when the time is up. Roles belong to the whole cluster, and a
 // connection reaches one database only. Idempotent. Used by one thread; the references outlive it.
 class ClusterCleaning {
  public:
@@ -46,7 +47,8 @@ class ClusterCleaning {
  private:
   Result<Cleaned> clean_home(Scope scope);
   Result<Cleaned> clean_elsewhere(const std::string& database, SteadyTime deadline);
-  Result<Cleaned> clean(Transaction& transaction, const FoundRole& role, Scope scope);
+  Result<Cleaned> clean(Connection& connection, Scope scope, SteadyTime deadline);
+  Result<Cleaned> clean_batch(Transaction& transaction, const FoundRole& role, Scope scope);
   Status check_nothing_left(Transaction& transaction, const FoundRole& role) const;
   std::optional<Error> unreachable(const std::string& database, Error error);
   void note(const std::string& database, const Result<Cleaned>& result);

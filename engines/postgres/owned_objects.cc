@@ -3,16 +3,20 @@
 #include <fmt/format.h>
 
 namespace curfew::engines::postgres {
-namespace {
 
-// More than anybody looks at; the rest is handled as a whole.
-constexpr int kObjectsMax = 5000;
-
-}  // namespace
-
+// A trigger's WHEN and a rule's action may call what the role owns while all else about them is
+// somebody else's. Large objects cannot be called.
 std::string code_sql(std::uint32_t oid) {
   return fmt::format(
-      R"sql(SELECT what, statement FROM (
+      R"sql(WITH reaching AS (
+  SELECT d.classid, d.objid FROM pg_catalog.pg_shdepend s
+    JOIN pg_catalog.pg_database b ON b.oid = s.dbid
+    JOIN pg_catalog.pg_depend d ON d.refclassid = s.classid AND d.refobjid = s.objid
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.refobjid = {0}
+      AND s.deptype = 'o' AND b.datname = current_database()
+      AND s.classid <> 'pg_catalog.pg_largeobject'::regclass
+      AND d.classid IN ('pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_rewrite'::regclass))
+SELECT what, statement FROM (
   SELECT 1 AS turn, 'event trigger ' || e.evtname AS what,
     format('DROP EVENT TRIGGER %I', e.evtname) AS statement,
     'pg_catalog.pg_event_trigger'::regclass AS catalog, e.oid AS id
@@ -30,13 +34,16 @@ std::string code_sql(std::uint32_t oid) {
     'pg_catalog.pg_trigger'::regclass, t.oid
     FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
     JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND (c.relowner = {0} OR p.proowner = {0})
+    WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND (c.relowner = {0} OR p.proowner = {0}
+      OR t.oid IN (SELECT objid FROM reaching WHERE classid = 'pg_catalog.pg_trigger'::regclass))
   UNION ALL
   SELECT 3, 'rule ' || r.rulename || ' on ' || r.ev_class::regclass::text,
     format('DROP RULE %I ON %s', r.rulename, r.ev_class::regclass),
     'pg_catalog.pg_rewrite'::regclass, r.oid
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
-    WHERE c.relowner = {0} AND c.relkind IN ('r', 'p', 'f') AND r.rulename <> '_RETURN'
+    WHERE r.rulename <> '_RETURN' AND (c.relowner = {0} AND c.relkind IN ('r', 'p', 'f')
+      OR c.relowner <> {0} AND r.oid IN (
+        SELECT objid FROM reaching WHERE classid = 'pg_catalog.pg_rewrite'::regclass))
   UNION ALL
   SELECT 3, 'policy ' || y.polname || ' on ' || y.polrelid::regclass::text,
     format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass),
@@ -60,15 +67,15 @@ std::string code_sql(std::uint32_t oid) {
     WHERE p.proowner = {0} OR f.typowner = {0} OR t.typowner = {0}) AS code
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = catalog AND d.objid = id
   AND d.deptype = 'e')
-ORDER BY turn, what)sql",
-      oid);
+ORDER BY turn, what LIMIT {1})sql",
+      oid, kObjectsPerBatch);
 }
 
 // Schemas first: a new owner of a table must be allowed to create in its schema.
 std::string holders_sql(std::uint32_t oid, Scope scope) {
   return fmt::format(
       R"sql(SELECT kind, name, 'ALTER ' || upper(kind) || ' ' || name || ' OWNER TO {1}',
-  kind NOT IN ('schema', 'type'), catalog::oid, id FROM (
+  bool_or(kind NOT IN ('schema', 'type')) OVER (), catalog::oid, id FROM (
   SELECT 1 AS turn, 'schema' AS kind, format('%I', n.nspname) AS name,
     'pg_catalog.pg_namespace'::regclass AS catalog, n.oid AS id
     FROM pg_catalog.pg_namespace n
@@ -102,8 +109,8 @@ std::string holders_sql(std::uint32_t oid, Scope scope) {
   UNION ALL
   SELECT 5, 'tablespace', format('%I', s.spcname), 'pg_catalog.pg_tablespace'::regclass, s.oid
     FROM pg_catalog.pg_tablespace s WHERE s.spcowner = {0} AND {2}) AS held
-ORDER BY turn, name)sql",
-      oid, kQuarantineRole, scope == Scope::kDatabaseAndShared);
+ORDER BY turn, name LIMIT {3})sql",
+      oid, kQuarantineRole, scope == Scope::kDatabaseAndShared, kObjectsPerBatch);
 }
 
 // Types and databases are open to PUBLIC where nobody said otherwise.
@@ -121,8 +128,8 @@ std::string close_holders_sql(std::uint32_t oid, Scope scope) {
   UNION
   SELECT 'TYPE ' || t.oid::regtype::text, a.grantee
     FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-    CROSS JOIN LATERAL (SELECT 0::oid AS grantee
-      UNION SELECT r.grantee FROM pg_catalog.aclexplode(t.typacl) r) a
+    CROSS JOIN LATERAL pg_catalog.aclexplode(
+      coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner))) a
     WHERE t.typowner = {0} AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
   UNION
   SELECT 'SCHEMA ' || n.oid::regnamespace::text, a.grantee
@@ -134,35 +141,40 @@ std::string close_holders_sql(std::uint32_t oid, Scope scope) {
     CROSS JOIN LATERAL pg_catalog.aclexplode(l.lomacl) a WHERE l.lomowner = {0}
   UNION
   SELECT format('DATABASE %I', d.datname), a.grantee FROM pg_catalog.pg_database d
-    CROSS JOIN LATERAL (SELECT 0::oid AS grantee
-      UNION SELECT r.grantee FROM pg_catalog.aclexplode(d.datacl) r) a
+    CROSS JOIN LATERAL pg_catalog.aclexplode(
+      coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
     WHERE d.datdba = {0} AND {1}
   UNION
   SELECT format('TABLESPACE %I', s.spcname), a.grantee FROM pg_catalog.pg_tablespace s
     CROSS JOIN LATERAL pg_catalog.aclexplode(s.spcacl) a
     WHERE s.spcowner = {0} AND {1}) AS granted
-WHERE grantee <> {0} ORDER BY 1)sql",
-      oid, scope == Scope::kDatabaseAndShared);
+WHERE grantee <> {0} ORDER BY 1 LIMIT {2})sql",
+      oid, scope == Scope::kDatabaseAndShared, kObjectsPerBatch);
 }
 
-std::string others_sql(std::uint32_t oid) {
+// The newest first: they may need older ones.
+std::string others_sql(std::uint32_t oid, int limit) {
   return fmt::format(
-      R"sql(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, 0),
-  CASE WHEN d.classid IN ('pg_catalog.pg_default_acl'::regclass,
+      R"sql(SELECT pg_catalog.pg_describe_object(o.classid, o.objid, 0),
+  CASE WHEN o.classid IN ('pg_catalog.pg_default_acl'::regclass,
       'pg_catalog.pg_user_mapping'::regclass) THEN ''
     ELSE 'DROP ' || CASE i.type WHEN 'statistics object' THEN 'STATISTICS'
       WHEN 'foreign-data wrapper' THEN 'FOREIGN DATA WRAPPER' ELSE upper(i.type) END
       || ' ' || i.identity END,
-  d.classid = 'pg_catalog.pg_extension'::regclass AND EXISTS (
-    SELECT FROM pg_catalog.pg_depend m JOIN pg_catalog.pg_class c ON c.oid = m.objid
-    WHERE m.classid = 'pg_catalog.pg_class'::regclass AND m.refclassid = d.classid
-      AND m.refobjid = d.objid AND m.deptype = 'e' AND c.relkind IN ('r', 'p', 'm', 'S')),
-  d.classid, d.objid, i.type, i.identity
-FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
-CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, 0) i
-WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {}
-  AND d.deptype = 'o' AND b.datname = pg_catalog.current_database() ORDER BY 1 LIMIT {})sql",
-      oid, kObjectsMax);
+  o.takes_data_along, o.classid, o.objid, i.type, i.identity
+FROM (
+  SELECT d.classid, d.objid, d.classid = 'pg_catalog.pg_extension'::regclass AND EXISTS (
+      SELECT FROM pg_catalog.pg_depend m JOIN pg_catalog.pg_class c ON c.oid = m.objid
+      WHERE m.classid = 'pg_catalog.pg_class'::regclass AND m.refclassid = d.classid
+        AND m.refobjid = d.objid AND m.deptype = 'e' AND c.relkind IN ('r', 'p', 'm', 'S'))
+      AS takes_data_along
+  FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+  WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = {}
+    AND d.deptype = 'o' AND b.datname = pg_catalog.current_database()
+  ORDER BY 3 DESC, 2 DESC, 1 LIMIT {}) AS o
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+ORDER BY o.takes_data_along DESC, o.objid DESC, o.classid)sql",
+      oid, limit);
 }
 
 std::string close_others_sql(std::uint32_t oid) {

@@ -1,6 +1,9 @@
 #include "engines/postgres/quarantine_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
 
 #include "base/duration.h"
 
@@ -11,13 +14,29 @@ std::string prefix_of(std::string_view target) {
   return "quarantine/" + std::string(target) + "/";
 }
 
-// The last part of a lease's id is unique by itself.
-std::string key_of(std::string_view target, const std::string& lease_id) {
-  return prefix_of(target) + lease_id.substr(lease_id.rfind('/') + 1);
+// A role may leave any number of objects behind: each record holds a part of them, so that none
+// grows with their number. The last part of a lease's id is unique by itself; the first object
+// tells the parts of a lease apart, and is the same when one is written again.
+constexpr std::size_t kObjectsPerRecord = 500;
+
+std::string key_of(std::string_view target, const std::string& lease_id, const KeptObject& first) {
+  return fmt::format("{}{}.{}-{}", prefix_of(target), lease_id.substr(lease_id.rfind('/') + 1),
+                     first.catalog, first.oid);
 }
 
 QuarantineLog::Key object_key(const Json& object) {
   return {object.value("database", ""), object.value("catalog", 0u), object.value("oid", 0u)};
+}
+
+// The objects of a record but for one; nullopt where that one is not in it.
+std::optional<Json> objects_without(const Json& entry, const QuarantineLog::Key& key) {
+  if (!entry.is_object()) return std::nullopt;
+  const Json objects = entry.value("objects", Json::array());
+  Json left = Json::array();
+  for (const Json& object : objects)
+    if (!object.is_object() || object_key(object) != key) left.push_back(object);
+  if (left.size() == objects.size()) return std::nullopt;
+  return left;
 }
 
 Json new_entry(const std::string& lease_id, const LeaseHandle& handle, WallTime now) {
@@ -36,20 +55,33 @@ Json new_entry(const std::string& lease_id, const LeaseHandle& handle, WallTime 
 Status QuarantineLog::add(const std::string& lease_id, const LeaseHandle& handle,
                           const std::string& database, const std::vector<KeptObject>& objects,
                           WallTime now) {
-  if (objects.empty()) return ok();
+  for (std::size_t at = 0; at < objects.size(); at += kObjectsPerRecord) {
+    const std::size_t count = std::min(kObjectsPerRecord, objects.size() - at);
+    RETURN_IF_ERROR(
+        add_record(lease_id, handle, database, std::span(objects).subspan(at, count), now));
+  }
+  return ok();
+}
+
+Status QuarantineLog::add_record(const std::string& lease_id, const LeaseHandle& handle,
+                                 const std::string& database, std::span<const KeptObject> objects,
+                                 WallTime now) {
+  std::map<Key, Json> lines;
+  for (const KeptObject& object : objects)
+    lines.insert_or_assign(Key{database, object.catalog, object.oid},
+                           Json{{"database", database},
+                                {"catalog", object.catalog},
+                                {"oid", object.oid},
+                                {"kind", object.kind},
+                                {"name", object.name}});
   return storage_.write([&](StorageWriter& writer) -> Status {
-    const std::string key = key_of(handle.target, lease_id);
+    const std::string key = key_of(handle.target, lease_id, objects.front());
     ASSIGN_OR_RETURN(auto stored, writer.get(key));
     Json entry = stored ? std::move(*stored) : new_entry(lease_id, handle, now);
-    Json& list = entry["objects"];
-    for (const KeptObject& object : objects) {
-      const Json line{{"database", database},
-                      {"catalog", object.catalog},
-                      {"oid", object.oid},
-                      {"kind", object.kind},
-                      {"name", object.name}};
-      if (std::find(list.begin(), list.end(), line) == list.end()) list.push_back(line);
-    }
+    // An object of another database may have the same numbers.
+    for (const Json& line : entry["objects"]) lines.emplace(object_key(line), line);
+    entry["objects"] = Json::array();
+    for (const auto& [object, line] : lines) entry["objects"].push_back(line);
     return writer.put(key, entry);
   });
 }
@@ -71,22 +103,28 @@ Result<std::map<QuarantineLog::Key, Json>> QuarantineLog::origins(std::string_vi
   return out;
 }
 
+// Many records may have to be looked through; that holds up nobody who writes.
 Status QuarantineLog::forget(std::string_view target, const Key& key) {
-  return storage_.write([&](StorageWriter& writer) -> Status {
-    ASSIGN_OR_RETURN(const auto names, writer.list(prefix_of(target)));
+  std::vector<std::string> holding;
+  RETURN_IF_ERROR(storage_.read([&](const StorageReader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto names, reader.list(prefix_of(target)));
     for (const std::string& name : names) {
-      ASSIGN_OR_RETURN(auto entry, writer.get(prefix_of(target) + name));
-      if (!entry || !entry->is_object()) continue;
-      Json left = Json::array();
-      const Json objects = entry->value("objects", Json::array());
-      for (const Json& object : objects)
-        if (!object.is_object() || object_key(object) != key) left.push_back(object);
-      if (left.size() == objects.size()) continue;
-      if (left.empty()) {
-        RETURN_IF_ERROR(writer.remove(prefix_of(target) + name));
+      ASSIGN_OR_RETURN(const auto entry, reader.get(prefix_of(target) + name));
+      if (entry && objects_without(*entry, key)) holding.push_back(prefix_of(target) + name);
+    }
+    return ok();
+  }));
+  if (holding.empty()) return ok();
+  return storage_.write([&](StorageWriter& writer) -> Status {
+    for (const std::string& record : holding) {
+      ASSIGN_OR_RETURN(auto entry, writer.get(record));
+      auto left = entry ? objects_without(*entry, key) : std::nullopt;
+      if (!left) continue;
+      if (left->empty()) {
+        RETURN_IF_ERROR(writer.remove(record));
       } else {
-        (*entry)["objects"] = std::move(left);
-        RETURN_IF_ERROR(writer.put(prefix_of(target) + name, *entry));
+        (*entry)["objects"] = std::move(*left);
+        RETURN_IF_ERROR(writer.put(record, *entry));
       }
     }
     return ok();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -39,6 +40,9 @@ class QuarantineLog {
   Status forget(std::string_view target, const Key& key);
 
  private:
+  Status add_record(const std::string& lease_id, const LeaseHandle& handle,
+                    const std::string& database, std::span<const KeptObject> objects, WallTime now);
+
   MountStorage& storage_;
 };
 

@@ -241,6 +241,57 @@ TEST_P(Cleaning, a_trigger_on_a_table_of_others_is_dropped_or_named) {
   EXPECT_EQ(admin_.value("SELECT count(*) FROM orders"), "101");
 }
 
+// The function and the table may be anybody's where the condition is the role's.
+TEST_P(Cleaning, a_condition_of_a_trigger_of_others_is_dropped_or_named) {
+  as_leased(
+      "CREATE FUNCTION evil(int) RETURNS bool LANGUAGE plpgsql AS "
+      "'BEGIN RAISE EXCEPTION ''runs as %'', current_user; END';"
+      "CREATE TRIGGER spy BEFORE UPDATE ON orders FOR EACH ROW WHEN (evil(NEW.id)) "
+      "EXECUTE FUNCTION suppress_redundant_updates_trigger()");
+  admin_.run("CREATE RULE also AS ON DELETE TO orders DO ALSO SELECT evil(1)");
+  if (!login_.user.empty()) {
+    const auto receipt = engine_revoke();
+    ASSERT_FALSE(receipt.has_value());
+    EXPECT_EQ(receipt.error().code, Errc::kRefused);
+    EXPECT_THAT(receipt.error().message, HasSubstr("trigger spy on public.orders"));
+    EXPECT_THAT(receipt.error().message, HasSubstr("rule also on public.orders"));
+    admin_.run("DROP TRIGGER spy ON orders; DROP RULE also ON orders");
+  }
+  revoke();
+  admin_.run("UPDATE orders SET id = id + 1; DELETE FROM orders WHERE id = 2");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_proc WHERE proname = 'evil'"), "0");
+}
+
+// The locks of one transaction would fill what the server has for all, and nothing would be undone.
+TEST_P(Cleaning, many_objects_are_cleaned_in_several_transactions) {
+  as_leased(
+      "DO $$ BEGIN FOR i IN 1..1100 LOOP PERFORM lo_create(0); END LOOP;"
+      "FOR i IN 1..700 LOOP EXECUTE 'CREATE TYPE e' || i || ' AS ENUM ()'; END LOOP;"
+      "FOR i IN 1..600 LOOP EXECUTE format('CREATE FUNCTION f%s() RETURNS int LANGUAGE sql "
+      "AS ''SELECT 1''', i); END LOOP; END $$;"
+      "CREATE TABLE t (i int); INSERT INTO t VALUES (1)");
+  revoke();
+  EXPECT_EQ(owner_of("t"), kQuarantineRole);
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_largeobject_metadata WHERE lomowner = "
+                         "'curfew_quarantine'::regrole"),
+            "1100");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_type WHERE typtype = 'e' AND typowner = "
+                         "'curfew_quarantine'::regrole"),
+            "700");
+  EXPECT_EQ(admin_.value("SELECT count(*) FROM pg_proc WHERE proname ~ '^f[0-9]+$'"), "0");
+  EXPECT_EQ(admin_.value("SELECT max(count) <= 500 FROM (SELECT count(*) FROM "
+                         "pg_largeobject_metadata GROUP BY xmin::text) AS transactions"),
+            "t");
+  // Each of them is remembered.
+  const auto listed = world_.call(Operation::kList, "quarantine/" + world_.target());
+  ASSERT_TRUE(listed.has_value()) << listed.error().message;
+  int remembered = 0;
+  for (const auto& [id, object] : listed->data.at("key_info").items())
+    if (object.at("database") == world_.database.name() && object.at("from").is_object())
+      ++remembered;
+  EXPECT_EQ(remembered, 1801);
+}
+
 TEST_P(Cleaning, publications_operators_casts_and_default_privileges_go) {
   as_leased(
       "CREATE TYPE money2 AS (v numeric); CREATE TABLE t (m money2);"
@@ -296,6 +347,18 @@ TEST_P(Cleaning, an_extension_goes_unless_others_use_it) {
                          "pg_extension WHERE extname IN ('hstore', 'citext')"),
             "citext curfew_quarantine");
   admin_.run("INSERT INTO theirs VALUES ('works')");
+}
+
+// However many objects there are beside it.
+TEST_P(Cleaning, an_extension_that_holds_data_is_kept) {
+  as_leased(
+      "CREATE EXTENSION hstore; DO $$ BEGIN FOR i IN 1..5001 LOOP EXECUTE format('CREATE "
+      "FUNCTION a%s() RETURNS int LANGUAGE sql AS ''SELECT 1''', i); END LOOP; END $$");
+  admin_.run(
+      "CREATE TABLE data (i int); INSERT INTO data VALUES (1); "
+      "ALTER EXTENSION hstore ADD TABLE data");
+  revoke();
+  EXPECT_EQ(admin_.value("SELECT i FROM data"), "1");
 }
 
 // Fact 8: what a superuser granted, a login with CREATEROLE cannot take away. It says so.
