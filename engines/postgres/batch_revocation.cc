@@ -18,6 +18,9 @@ constexpr const char* kDurableCommit =
     "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE "
     "pg_catalog.current_setting('synchronous_commit') = 'off';\n";
 
+// A role whose row somebody holds is left to Revocation, which ends the sessions that hold it.
+constexpr const char* kShortLockWait = "SET LOCAL lock_timeout = 200;\n";
+
 // Gives the locks that somebody else holds; takes the others until the transaction ends.
 std::string try_locks_sql(const std::vector<std::int64_t>& keys) {
   return fmt::format(
@@ -34,7 +37,9 @@ std::string find_sql(const std::vector<std::uint32_t>& oids) {
 sessions AS MATERIALIZED (SELECT DISTINCT usesysid FROM pg_catalog.pg_stat_activity)
 SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolcreaterole, r.rolcreatedb,
   r.rolreplication, r.rolbypassrls, pg_catalog.shobj_description(r.oid, 'pg_authid'),
-  EXISTS (SELECT FROM sessions s WHERE s.usesysid = r.oid),
+  EXISTS (SELECT FROM sessions s WHERE s.usesysid = r.oid) OR EXISTS (SELECT
+    FROM pg_catalog.pg_prepared_xact() AS p(xid, gid, prepared, ownerid, dbid)
+    WHERE p.ownerid = r.oid),
   EXISTS (SELECT FROM pg_catalog.pg_shdepend d
     WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid),
   (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(g.rolname, u.rolname, w.rolname)) FROM (
@@ -63,7 +68,9 @@ defaults AS MATERIALIZED (
 SELECT asked.oid,
   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = asked.oid) OR
   EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = asked.name::pg_catalog.name),
-  COALESCE((SELECT s.n FROM sessions s WHERE s.usesysid = asked.oid), 0),
+  COALESCE((SELECT s.n FROM sessions s WHERE s.usesysid = asked.oid), 0) + (SELECT
+    pg_catalog.count(*) FROM pg_catalog.pg_prepared_xact() AS p(xid, gid, prepared, ownerid, dbid)
+    WHERE p.ownerid = asked.oid),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend d WHERE d.refclassid =
     'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = asked.oid),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m WHERE m.member = asked.oid) +
@@ -150,8 +157,8 @@ Result<std::vector<BatchRevocation::Entry*>> BatchRevocation::lock_and_find(Conn
                                                                             Entries entries) {
   std::vector<std::int64_t> keys;
   for (const Entry& entry : entries) keys.push_back(entry.lock);
-  ASSIGN_OR_RETURN(const Rows held, connection.run(connection.begin(deadline_) + kDurableCommit +
-                                                       try_locks_sql(keys),
+  ASSIGN_OR_RETURN(const Rows held, connection.run(connection.begin(deadline_) + kShortLockWait +
+                                                       kDurableCommit + try_locks_sql(keys),
                                                    deadline_));
   std::vector<std::int64_t> busy;
   for (const Row& row : held)

@@ -57,7 +57,7 @@ Result<Cleaned> ClusterCleaning::clean(Connection& connection, Scope scope, Stea
   Cleaned all;
   do {
     LeaseTransaction transaction(connection, lease_id_, handle_, deadline);
-    ASSIGN_OR_RETURN(const auto role, transaction.begin());
+    ASSIGN_OR_RETURN(const auto role, transaction.begin_removal());
     if (!role) break;
     ASSIGN_OR_RETURN(Cleaned batch, clean_batch(transaction, *role, scope));
     const bool to_check = is_elsewhere && !batch.more;

@@ -311,7 +311,8 @@ Error Connection::failure(const Answer& answer, const std::vector<std::string_vi
   if (answer.failed) {
     sqlstate_ = answer.sqlstate;
     detail_ = scrubbed(one_line(answer.detail), hidden);
-    return {may_pass(sqlstate_) ? Errc::kUnavailable : Errc::kRefused,
+    const Errc passing = sqlstate_ == "55P03" ? Errc::kOverloaded : Errc::kUnavailable;
+    return {may_pass(sqlstate_) ? passing : Errc::kRefused,
             fmt::format("{} says: {} (SQLSTATE {})", settings_.label(),
                         scrubbed(one_line(answer.message), hidden), sqlstate_),
             detail_};

@@ -33,6 +33,7 @@ enum class Login {
 //   kRefused      the server answered with an error: the transaction is rolled back
 //   kUnavailable  the statements never reached the server whole, or the server gave up for a reason
 //                 that may pass (shutting down, out of connections, a time-out): rolled back
+//   kOverloaded   a lock was not to be had in its time (55P03): rolled back; the server is well
 //   kInDoubt      the connection broke, or the deadline passed, after they were sent
 // Messages hold the server's primary message and SQLSTATE, never SQL text, and are scrubbed of the
 // password and of what the caller asks to hide.

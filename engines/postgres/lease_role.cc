@@ -9,6 +9,9 @@
 namespace curfew::engines::postgres {
 namespace {
 
+// How long one advisory lock is waited for.
+constexpr Millis kAdvisoryLockWait{5'000};
+
 // Advisory locks have no names; both halves of the number are from a hash of what they protect.
 std::int64_t lock_key(std::string_view what) {
   const std::string digest = sha256(what);
@@ -17,8 +20,26 @@ std::int64_t lock_key(std::string_view what) {
   return static_cast<std::int64_t>(key);
 }
 
+// Anybody may take an advisory lock, and pg_locks shows which ones matter. So where the lock is not
+// free, leased roles that hold it or wait for it are thrown out first, and the wait is bounded.
 std::string lock_statement(std::int64_t key) {
-  return fmt::format("SELECT pg_catalog.pg_advisory_xact_lock({});\n", key);
+  const auto bits = static_cast<std::uint64_t>(key);
+  return fmt::format(
+      R"sql(SET LOCAL lock_timeout = {3};
+SELECT CASE WHEN pg_catalog.pg_try_advisory_xact_lock({0}) THEN 0 ELSE (
+  SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(a.pid)) FROM pg_catalog.pg_stat_activity a
+    JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+    WHERE a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database b
+        ON b.oid = l.database WHERE l.locktype = 'advisory' AND l.classid = {1} AND l.objid = {2}
+        AND l.objsubid = 1 AND b.datname = pg_catalog.current_database())
+      AND r.rolname <> session_user
+      AND pg_catalog.starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), '{{"curfew":')
+      AND (pg_catalog.pg_has_role(r.oid, 'USAGE')
+        OR (NOT r.rolsuper AND pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))) END;
+SELECT pg_catalog.pg_advisory_xact_lock({0});
+SET LOCAL lock_timeout = 0;
+)sql",
+      key, bits >> 32, bits & 0xffffffff, kAdvisoryLockWait.count());
 }
 
 std::uint32_t to_oid(const std::optional<std::string>& text) {
@@ -34,7 +55,7 @@ std::string text_at(const Json& object, const char* key) {
   return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
 
-constexpr std::size_t kColumns = 14;
+constexpr std::size_t kColumns = 15;
 
 FoundRole role_of(const Row& row) {
   FoundRole role;
@@ -87,8 +108,11 @@ std::string look_sql(const LeaseHandle& handle, bool end_sessions) {
        SELECT d.dbid FROM pg_catalog.pg_shdepend d
          WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid
        UNION ALL SELECT s.subdbid FROM pg_catalog.pg_subscription s WHERE s.subowner = r.oid)),
-  {}
-FROM pg_catalog.pg_database b {} JOIN pg_catalog.pg_roles r ON r.oid = {} OR r.rolname = {}
+  {0},
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(p.gid, o.datname))
+     FROM pg_catalog.pg_prepared_xact() AS p(xid, gid, prepared, ownerid, dbid)
+     JOIN pg_catalog.pg_database o ON o.oid = p.dbid WHERE p.ownerid = {2})
+FROM pg_catalog.pg_database b {1} JOIN pg_catalog.pg_roles r ON r.oid = {2} OR r.rolname = {3}
 WHERE b.datname = pg_catalog.current_database();
 )sql",
       end_sessions ? ended : "0", end_sessions ? "LEFT" : "", handle.role_oid,
@@ -189,6 +213,18 @@ std::string end_sessions_sql(const LeaseHandle& handle) {
 
 std::int64_t sessions_told_to_end(const Rows& rows) {
   return rows.empty() || rows.front().size() != kColumns ? 0 : to_count(rows.front()[13]);
+}
+
+std::vector<PreparedTransaction> prepared_transactions(const Rows& rows) {
+  std::vector<PreparedTransaction> out;
+  if (rows.empty() || rows.front().size() != kColumns || !rows.front()[14]) return out;
+  const auto all = parse_json(*rows.front()[14]);
+  if (!all || !all->is_array()) return out;
+  for (const Json& one : *all) {
+    if (one.is_array() && one.size() == 2 && one[0].is_string() && one[1].is_string())
+      out.push_back({one[0].get<std::string>(), one[1].get<std::string>()});
+  }
+  return out;
 }
 
 bool is_role_of_lease(const std::optional<std::string>& oid, const std::optional<std::string>& name,

@@ -48,7 +48,9 @@ struct RoleMark {
 std::optional<RoleMark> parse_role_mark(std::string_view comment);
 
 // Makes whoever creates, changes and removes the role of one lease take turns, across connections
-// and brokers: "SELECT pg_advisory_xact_lock(…);".
+// and brokers. SQL that takes the lock for the transaction; leased roles that hold it have their
+// sessions ended, and others are waited for for five seconds (55P03). Once a role's oid is known
+// its create is over, and taking it away needs no lock.
 std::string lease_lock(std::string_view lease_id);
 // The number of that lock.
 std::int64_t lease_lock_key(std::string_view lease_id);
@@ -87,6 +89,14 @@ std::string find_role_sql(const LeaseHandle& handle);
 // also where there is no such role any more. sessions_told_to_end() reads how many there were.
 std::string end_sessions_sql(const LeaseHandle& handle);
 std::int64_t sessions_told_to_end(const Rows& rows);
+
+// What that role left prepared (PREPARE TRANSACTION): it keeps its locks without any session.
+struct PreparedTransaction {
+  std::string gid;
+  std::string database;
+};
+// Of both statements above.
+std::vector<PreparedTransaction> prepared_transactions(const Rows& rows);
 
 // The lease's own role among the rows: it bears the lease's mark, or has the very oid that the
 // lease remembers. A role that only has the same name is somebody else's and is never touched.

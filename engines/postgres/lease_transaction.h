@@ -10,7 +10,7 @@
 
 namespace curfew::engines::postgres {
 
-// One transaction about the role of one lease, under the lease's lock in the connection's database.
+// One transaction about the role of one lease.
 class LeaseTransaction : public Transaction {
  public:
   // The references outlive this.
@@ -18,8 +18,11 @@ class LeaseTransaction : public Transaction {
                    SteadyTime deadline)
       : Transaction(connection, deadline), lease_id_(lease_id), handle_(handle) {}
 
-  // Begins, waits for the lock, and looks for the role.
+  // Begins, waits for the lease's lock in the connection's database, and looks for the role.
   Result<std::optional<FoundRole>> begin();
+  // The same to take the role away: where its oid is known no lock is needed, and so nobody who
+  // holds it can stop this.
+  Result<std::optional<FoundRole>> begin_removal();
 
  private:
   const std::string& lease_id_;

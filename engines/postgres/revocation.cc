@@ -17,6 +17,12 @@ constexpr Millis kTerminateTime{10'000};
 constexpr Millis kFirstPause{5};
 constexpr Millis kLongestPause{320};
 
+// Whoever holds the role's row is waited for so long, thrown out, and waited for again.
+constexpr const char* kShortLockWait = "SET LOCAL lock_timeout = 1000;\n";
+constexpr int kLockOutAttemptsMax = 10;
+// What others granted to the role holds off the DROP.
+constexpr const char* kDropLockWait = "SET LOCAL lock_timeout = 5000;\n";
+
 Error refused(const FoundRole& role, std::string_view step, Error error,
               const Connection& connection) {
   error.message = fmt::format("{} database role \"{}\": {}", step, role.name, error.message);
@@ -31,6 +37,13 @@ Error refused(const FoundRole& role, std::string_view step, Error error,
         "superuser, run DROP OWNED BY {}",
         connection.server_detail(), connection.login(), quote_identifier(role.name));
   return error;
+}
+
+// Somebody holds the role's row, or changed it meanwhile.
+bool is_blocked(const Connection& connection, const Error& error) {
+  const std::string& state = connection.sqlstate();
+  return state == "55P03" || state == "40P01" || state == "40001" ||
+         (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
 }
 
 std::int64_t number(const Rows& rows, std::size_t column) {
@@ -49,7 +62,8 @@ std::string drop_unless_changed_sql(const FoundRole& role) {
 }
 
 // One row for each role with the lease's oid or name, else one: oid, name, comment, sessions told
-// to end, dependencies in all databases, memberships, default privileges in this database.
+// to end, dependencies in all databases, memberships, default privileges in this database, prepared
+// transactions.
 std::string verify_sql(const LeaseHandle& handle) {
   return fmt::format(
       R"sql(SELECT r.oid, r.rolname, pg_catalog.shobj_description(r.oid, 'pg_authid'),
@@ -60,7 +74,9 @@ std::string verify_sql(const LeaseHandle& handle) {
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m
      WHERE m.member = {0} OR m.roleid = {0}),
   (SELECT pg_catalog.count(*) FROM pg_catalog.pg_default_acl f WHERE f.defaclrole = {0} OR EXISTS (
-     SELECT FROM pg_catalog.aclexplode(f.defaclacl) x WHERE x.grantee = {0} OR x.grantor = {0}))
+     SELECT FROM pg_catalog.aclexplode(f.defaclacl) x WHERE x.grantee = {0} OR x.grantor = {0})),
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_prepared_xact()
+     AS p(xid, gid, prepared, ownerid, dbid) WHERE p.ownerid = {0})
 FROM pg_catalog.pg_database b LEFT JOIN pg_catalog.pg_roles r ON r.oid = {0} OR r.rolname = {1}
 WHERE b.datname = pg_catalog.current_database();
 )sql",
@@ -108,13 +124,69 @@ void Revocation::remember(const std::optional<FoundRole>& role) {
 Status Revocation::remember(const Rows& rows) {
   look_.emplace();
   look_->sessions_told_to_end = sessions_told_to_end(rows);
+  look_->prepared = prepared_transactions(rows);
+  most_sessions_ = std::max(most_sessions_, look_->sessions_told_to_end);
   ASSIGN_OR_RETURN(look_->role, find_role(rows, lease_id_, handle_));
   remember(look_->role);
   return ok();
 }
 
+// A create that is under way holds the lock; once there is an oid it is over.
+std::string Revocation::lock() const {
+  return handle_.role_oid == 0 ? lease_lock(lease_id_) : "";
+}
+
 std::string Revocation::end_sessions() const {
-  return lease_lock(lease_id_) + end_sessions_sql(handle_) + "COMMIT";
+  return lock() + end_sessions_sql(handle_) + "COMMIT";
+}
+
+// Begins the transaction, ends the role's sessions and prepared transactions and looks for it: one
+// that is left could hold the role's row for ever. Where sessions may not be ended the lock-out
+// goes on without.
+Result<std::optional<FoundRole>> Revocation::find_and_end_sessions(LeaseTransaction& transaction) {
+  Connection& connection = transaction.connection();
+  if (handle_.role_oid == 0) return transaction.begin_removal();
+  auto rows = transaction.Transaction::begin(end_sessions_sql(handle_));
+  if (!rows && connection.sqlstate() == "42501") {
+    connection.roll_back();
+    // Membership in the role is enough where pg_signal_backend is missing.
+    const auto member = connection.run(
+        grant_membership(handle_.database_role, connection.login(), connection.server_version()),
+        deadline_);
+    if (member) rows = transaction.Transaction::begin(end_sessions_sql(handle_));
+    if (!rows && connection.sqlstate() == "42501") {
+      connection.roll_back();
+      return transaction.begin_removal();
+    }
+  }
+  if (!rows) return std::move(rows).error();
+  RETURN_IF_ERROR(remember(*rows));
+  if (look_->prepared.empty()) return look_->role;
+  connection.roll_back();
+  RETURN_IF_ERROR(finish_prepared(connection));
+  return transaction.begin_removal();
+}
+
+// Runs what `sql` makes of the role, and commits. While somebody holds the role's row this is
+// thrown out and it is tried again. `role` is empty
+// where it has gone meanwhile.
+Result<Rows> Revocation::change(LeaseTransaction& transaction, std::optional<FoundRole>& role,
+                                const std::function<std::string(const FoundRole&)>& sql) {
+  Connection& connection = transaction.connection();
+  for (int attempt = 1; role; ++attempt) {
+    auto rows = transaction.run(kShortLockWait + sql(*role));
+    if (rows) return rows;
+    connection.roll_back();
+    if (!connection.is_idle() || !is_blocked(connection, rows.error())) return rows;
+    if (attempt == kLockOutAttemptsMax) {
+      Error error = std::move(rows).error();
+      error.message += "; another session or transaction holds the role: end it";
+      return error;
+    }
+    ASSIGN_OR_RETURN(role, find_and_end_sessions(transaction));
+  }
+  RETURN_IF_ERROR(transaction.commit());
+  return Rows{};
 }
 
 // ---- lock out ---------------------------------------------------------------------------------
@@ -124,7 +196,8 @@ Status Revocation::lock_out() {
   Json note{{"role", "absent"}};
   {
     LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-    ASSIGN_OR_RETURN(const auto role, transaction.begin());
+    ASSIGN_OR_RETURN(const auto role, find_and_end_sessions(transaction));
+    look_.reset();
     absent_ = !role;
     remember(role);
     if (role) again_ = role->can_login || phases_.is_done(Phase::kDrop);
@@ -141,13 +214,18 @@ Status Revocation::lock_out() {
 // sessions are told to end: what this look finds is all that the next phases need to know.
 Result<Json> Revocation::lock_out_role(LeaseTransaction& transaction, const FoundRole& role) {
   Connection& connection = transaction.connection();
-  std::string memberships;
-  for (const Membership& membership : role.memberships)
-    memberships += ";\n" + revoke_membership(membership, connection.server_version());
-  auto rows = transaction.run(lock_out_sql(role) + memberships + ";\nCOMMIT;\n" +
-                              connection.begin(deadline_) + end_sessions());
+  std::optional<FoundRole> present = role;
+  auto rows = change(transaction, present, [&](const FoundRole& found) {
+    std::string sql = lock_out_sql(found);
+    for (const Membership& membership : found.memberships)
+      sql += ";\n" + revoke_membership(membership, connection.server_version());
+    return sql + ";\nCOMMIT;\n" + connection.begin(deadline_) + end_sessions();
+  });
+  if (!present && rows) return Json{{"role", "absent"}};
   if (!rows) {
     connection.roll_back();
+    if (connection.is_idle() && is_blocked(connection, rows.error()))
+      return refused(role, "locking out", std::move(rows).error(), connection);
     if (!connection.is_idle())
       return refused(role, "locking out", std::move(rows).error(), connection);
     return lock_out_step_by_step(transaction, role);
@@ -162,9 +240,11 @@ Result<Json> Revocation::lock_out_role(LeaseTransaction& transaction, const Foun
 Result<Json> Revocation::lock_out_step_by_step(LeaseTransaction& transaction,
                                                const FoundRole& role) {
   Connection& connection = transaction.connection();
-  ASSIGN_OR_RETURN(const auto still_there, transaction.begin());
-  if (!still_there) return Json{{"role", "absent"}};
-  auto locked = transaction.commit(lock_out_sql(role));
+  ASSIGN_OR_RETURN(auto present, transaction.begin_removal());
+  auto locked = change(transaction, present,
+                       [](const FoundRole& found) { return lock_out_sql(found) + ";\nCOMMIT"; });
+  look_.reset();
+  if (!present && locked) return Json{{"role", "absent"}};
   if (!locked) return refused(role, "locking out", std::move(locked).error(), connection);
   Json note{
       {"role", role.name}, {"role_oid", role.oid}, {"locked_at", format_rfc3339(clock_.wall())}};
@@ -196,7 +276,11 @@ Result<std::int64_t> Revocation::terminate_until_none(Connection& connection, st
     RETURN_IF_ERROR(remember(*rows));
     const std::int64_t left = look_->sessions_told_to_end;
     ended = std::max(ended, left);
-    if (left == 0) return ended;
+    if (!look_->prepared.empty()) {
+      RETURN_IF_ERROR(finish_prepared(connection));
+    } else if (left == 0) {
+      return ended;
+    }
     if (waited >= kTerminateTime)
       return Error{Errc::kUnavailable,
                    fmt::format("{}: {} sessions of database role \"{}\" were told to end and have "
@@ -211,10 +295,60 @@ Result<std::int64_t> Revocation::terminate_until_none(Connection& connection, st
   }
 }
 
+// Such a transaction belongs to no session any more and keeps its locks; whoever is not a superuser
+// must be its owner to end it.
+Status Revocation::finish_prepared(Connection& connection) {
+  const std::vector<PreparedTransaction> all = look_->prepared;
+  for (const PreparedTransaction& prepared : all) {
+    Status done = ok();
+    if (prepared.database == connection.database()) {
+      done = roll_back_prepared(connection, prepared);
+    } else {
+      auto there = pool_->acquire_elsewhere(Use::kRevoke, prepared.database, deadline_);
+      done = there ? roll_back_prepared(**there, prepared) : Status(std::move(there).error());
+    }
+    const std::string which = fmt::format("prepared transaction {} in database \"{}\"",
+                                          quote_literal(prepared.gid), prepared.database);
+    if (!done) {
+      Error error = std::move(done).error();
+      error.message = fmt::format(
+          "{} of database role \"{}\" could not be rolled back: {}; let a superuser connect to "
+          "that database and run ROLLBACK PREPARED {}",
+          which, handle_.database_role, error.message, quote_literal(prepared.gid));
+      return error;
+    }
+    warn(which + " was rolled back");
+  }
+  return ok();
+}
+
+Status Revocation::roll_back_prepared(Connection& connection, const PreparedTransaction& prepared) {
+  const std::string sql = "ROLLBACK PREPARED " + quote_literal(prepared.gid);
+  const auto finish = [&]() -> Status {
+    auto rows = connection.run(sql, deadline_);
+    // 42704: somebody was faster.
+    if (rows || connection.sqlstate() == "42704") return ok();
+    return std::move(rows).error();
+  };
+  Status done = finish();
+  if (done || connection.sqlstate() != "42501") return done;
+  RETURN_IF_ERROR(connection.run(
+      connection.begin(deadline_) + kShortLockWait +
+          grant_membership(handle_.database_role, connection.login(), connection.server_version()) +
+          ";\nCOMMIT",
+      deadline_));
+  connection.taint();  // whatever happens, nobody else gets this session
+  RETURN_IF_ERROR(connection.run("SET ROLE " + quote_identifier(handle_.database_role), deadline_));
+  done = finish();
+  RETURN_IF_ERROR(connection.run("RESET ROLE", deadline_));
+  return done;
+}
+
 Status Revocation::terminate() {
   if (may_skip(Phase::kTerminate)) return ok();
-  std::int64_t ended = look_ ? look_->sessions_told_to_end : 0;
-  const bool none = look_ ? ended == 0 : handle_.role_oid == 0;
+  std::int64_t ended = most_sessions_;
+  const bool none =
+      look_ ? look_->sessions_told_to_end == 0 && look_->prepared.empty() : handle_.role_oid == 0;
   if (!none) {
     ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
     auto result = terminate_until_none(*connection, ended);
@@ -286,7 +420,7 @@ Result<Json> Revocation::run_operators_statements() {
     const std::string statements = with_login_path(
         fill(join_statements(elements), {handle_.database_role, "", expiry_text(clock_.wall())}));
     auto ran =
-        connection->run(connection->begin(deadline_) + lease_lock(lease_id_) +
+        connection->run(connection->begin(deadline_) + lock() +
                             (facts->grants_on_objects ? grant_lock() : "") + statements + "COMMIT",
                         deadline_);
     if (facts->changes_session) connection->taint();
@@ -306,7 +440,7 @@ Status Revocation::look_again(Json& note) {
   ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
   const std::string known_as = handle_.database_role;
   LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-  ASSIGN_OR_RETURN(const auto role, transaction.begin());
+  ASSIGN_OR_RETURN(const auto role, transaction.begin_removal());
   remember(role);
   if (role && role->name != known_as)
     warn(fmt::format("database role \"{}\" was renamed to \"{}\" meanwhile", known_as, role->name));
@@ -316,7 +450,7 @@ Status Revocation::look_again(Json& note) {
     look_.reset();
   } else {
     RETURN_IF_ERROR(transaction.commit());
-    look_ = Look{role, 0};
+    look_ = Look{role, 0, {}};
   }
   if (!look_ || (role && role->sessions > 0)) RETURN_IF_ERROR(terminate_until_none(*connection, 0));
   if (!look_->role) note["role"] = "absent";
@@ -351,7 +485,7 @@ Result<bool> Revocation::drop_in_one_go(Json& note) {
   ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
   last_connection_ = connection->id();
   Transaction transaction(*connection, deadline_);
-  auto dropped = transaction.begin(lease_lock(lease_id_) + drop_unless_changed_sql(*look_->role) +
+  auto dropped = transaction.begin(lock() + kDropLockWait + drop_unless_changed_sql(*look_->role) +
                                    ";\nCOMMIT");
   if (dropped) {
     note.update(dropped_note(*look_->role));
@@ -368,14 +502,15 @@ Result<bool> Revocation::drop_or_clean(Json& note) {
     ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_));
     last_connection_ = connection->id();
     LeaseTransaction transaction(*connection, lease_id_, handle_, deadline_);
-    ASSIGN_OR_RETURN(const auto role, transaction.begin());
+    ASSIGN_OR_RETURN(const auto role, transaction.begin_removal());
     if (!role) {
       RETURN_IF_ERROR(transaction.commit());
       return true;
     }
     if (!role->has_dependencies() || note.contains("databases")) {
       if (role->sessions > 0) RETURN_IF_ERROR(transaction.run(end_sessions_sql(handle_)));
-      auto dropped = transaction.commit("DROP ROLE " + quote_identifier(role->name));
+      auto dropped = transaction.commit(std::string(kDropLockWait) + "DROP ROLE " +
+                                        quote_identifier(role->name));
       if (!dropped)
         return refused(*role, "dropping", std::move(dropped).error(), transaction.connection());
       note.update(dropped_note(*role));
@@ -392,9 +527,8 @@ Result<bool> Revocation::drop_or_clean(Json& note) {
 Result<Receipt> Revocation::verify() {
   ASSIGN_OR_RETURN(auto connection, pool_->acquire(Use::kRevoke, deadline_, last_connection_));
   const auto look = [&] {
-    return connection->run(
-        connection->begin(deadline_) + lease_lock(lease_id_) + verify_sql(handle_) + "COMMIT",
-        deadline_);
+    return connection->run(connection->begin(deadline_) + lock() + verify_sql(handle_) + "COMMIT",
+                           deadline_);
   };
   ASSIGN_OR_RETURN(Rows rows, look());
   // Sessions whose role was dropped under them (by hand, or in the moment before) are still seen.
@@ -409,15 +543,16 @@ Result<Receipt> Revocation::verify() {
     name_taken = name_taken || (row[0] && !ours);
   }
   const std::int64_t sessions = number(rows, 3), dependencies = number(rows, 4),
-                     memberships = number(rows, 5), default_privileges = number(rows, 6);
-  if (still_there || sessions + dependencies + memberships + default_privileges != 0)
+                     memberships = number(rows, 5), default_privileges = number(rows, 6),
+                     prepared = number(rows, 7);
+  if (still_there || sessions + dependencies + memberships + default_privileges + prepared != 0)
     return Error{Errc::kRefused,
                  fmt::format("{}: after everything was done, database role \"{}\" is {}, with {} "
-                             "sessions, {} dependencies, {} memberships and {} default "
-                             "privileges; it is tried again",
+                             "sessions, {} dependencies, {} memberships, {} default privileges "
+                             "and {} prepared transactions; it is tried again",
                              pool_->settings().label(), handle_.database_role,
                              still_there ? "still there" : "gone", sessions, dependencies,
-                             memberships, default_privileges)};
+                             memberships, default_privileges, prepared)};
   if (name_taken)
     warn(fmt::format("a database role \"{}\" that is not this lease's exists and was left alone",
                      handle_.database_role));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,17 +17,19 @@ namespace curfew::engines::postgres {
 
 class LeaseTransaction;
 
-// Takes the role of one lease away, in four phases that each are idempotent and a transaction of
-// their own under the lease's lock:
+// Takes the role of one lease away, in four phases that each are idempotent and transactions of
+// their own:
 //
-//   lock out    NOLOGIN, no password, an expiry in the past, no memberships (nor members)
-//   terminate   its sessions are ended, and looked for again until there are none
+//   lock out    its sessions are told to end, so that none holds the role's row; NOLOGIN, no
+//               password, an expiry in the past, no memberships (nor members)
+//   terminate   sessions are ended and prepared transactions rolled back, until there are none
 //   clean       the operator's statements, then what is left by ClusterCleaning
 //   drop        DROP ROLE; then a look over another connection that nothing is there any more
 //
 // Phases that the record has as done are not repeated, unless the role can log in again or is there
-// after its drop. The lock makes a create that is under way finish first. Errors leave the lease to
-// be revoked again later. Used by one thread; the references outlive it.
+// after its drop. While the role's oid is not known the lease's lock makes a create that is under
+// way finish first; after that no advisory lock is taken that others could hold. Errors leave the
+// lease to be revoked again later. Used by one thread; the references outlive it.
 class Revocation {
  public:
   Revocation(std::shared_ptr<Pool> pool, const std::string& lease_id, const LeaseHandle& handle,
@@ -38,11 +41,16 @@ class Revocation {
   Result<Receipt> run();
 
  private:
+  Result<std::optional<FoundRole>> find_and_end_sessions(LeaseTransaction& transaction);
+  Result<Rows> change(LeaseTransaction& transaction, std::optional<FoundRole>& role,
+                      const std::function<std::string(const FoundRole&)>& sql);
   Status lock_out();
   Result<Json> lock_out_role(LeaseTransaction& transaction, const FoundRole& role);
   Result<Json> lock_out_step_by_step(LeaseTransaction& transaction, const FoundRole& role);
   Status terminate();
   Result<std::int64_t> terminate_until_none(Connection& connection, std::int64_t ended);
+  Status finish_prepared(Connection& connection);
+  Status roll_back_prepared(Connection& connection, const PreparedTransaction& prepared);
   Status clean();
   Result<Json> run_operators_statements();
   Status look_again(Json& note);
@@ -55,6 +63,7 @@ class Revocation {
 
   Status remember(const Rows& rows);
   void remember(const std::optional<FoundRole>& role);
+  std::string lock() const;
   std::string end_sessions() const;
   bool may_skip(Phase phase) const { return phases_.is_done(phase) && !again_; }
   Status done(Phase phase, Json note);
@@ -74,8 +83,10 @@ class Revocation {
   struct Look {
     std::optional<FoundRole> role;
     std::int64_t sessions_told_to_end = 0;
+    std::vector<PreparedTransaction> prepared = {};
   };
   std::optional<Look> look_;
+  std::int64_t most_sessions_ = 0;     // that one look told to end
   bool absent_ = false;                // when this run began
   bool again_ = false;                 // all phases, whatever the record says
   std::uint64_t last_connection_ = 0;  // what the drop ran over

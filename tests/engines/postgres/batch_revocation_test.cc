@@ -104,6 +104,16 @@ TEST_F(BatchRevocation, a_role_that_somebody_works_on_is_not_waited_for) {
   world_.revoke(leased[1]);
 }
 
+TEST_F(BatchRevocation, a_role_whose_row_its_session_holds_does_not_keep_the_others) {
+  const auto leased = issue(3);
+  test::PgSession session = world_.log_in(leased[1]);
+  session.run("BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'");
+  EXPECT_EQ(lock_out(leased), "x-x");
+  EXPECT_EQ(revoke(leased), "x-x");
+  world_.revoke(leased[1]);
+  EXPECT_FALSE(world_.role_exists(leased[1].username));
+}
+
 TEST_F(BatchRevocation, a_role_that_is_not_beyond_doubt_the_leases_is_left_alone) {
   auto leased = issue(4);
   admin_.run("COMMENT ON ROLE \"" + leased[0].username + "\" IS NULL");

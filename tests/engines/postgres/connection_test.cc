@@ -95,6 +95,16 @@ TEST_F(Connections, an_error_is_the_servers_without_sql_or_secrets) {
   EXPECT_TRUE(connection->is_idle());
 }
 
+TEST_F(Connections, a_lock_that_is_not_to_be_had_does_not_make_the_server_unreachable) {
+  const auto connection = open();
+  const auto other = open();
+  ASSERT_TRUE(other->run("SELECT pg_catalog.pg_advisory_lock(1)", in(5'000)).has_value());
+  const Error error =
+      failure(*connection, "SET lock_timeout = 1; SELECT pg_catalog.pg_advisory_lock(1)");
+  EXPECT_EQ(error.code, Errc::kOverloaded);
+  EXPECT_EQ(connection->sqlstate(), "55P03");
+}
+
 TEST_F(Connections, a_failed_transaction_leaves_nothing_and_can_be_rolled_back) {
   const auto connection = open();
   failure(*connection,

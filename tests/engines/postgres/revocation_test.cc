@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "engines/postgres/lease_role.h"
 #include "tests/engines/postgres/postgres_fixture.h"
 
 // Every test here is a fact about PostgreSQL that a revocation has to get right, with the number
@@ -107,6 +108,50 @@ TEST_P(Revocation, pain_2_open_sessions_end_whatever_they_are_doing) {
   EXPECT_NE(with_cursor.try_run("FETCH 1 FROM c"), "");
   EXPECT_NE(in_transaction.try_run("COMMIT"), "");
   EXPECT_EQ(admin_.value("SELECT count(*) FROM orders WHERE id = 0"), "0");
+}
+
+// An open transaction that changed the role makes every ALTER ROLE wait for it.
+TEST_P(Revocation, pain_2_a_session_that_holds_the_roles_row_does_not_stop_its_lock_out) {
+  world_.role("ro", in_group());
+  const Leased leased = world_.issue("ro");
+  auto session = world_.log_in(leased);
+  session.run("BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'mine'");
+  const Receipt receipt = world_.revoke(leased);
+  expect_gone(leased, receipt);
+  EXPECT_NE(session.try_run("COMMIT"), "");
+}
+
+// Advisory locks are anybody's to take, and pg_locks shows their numbers.
+TEST_P(Revocation, a_leased_role_that_takes_the_brokers_locks_stops_nobody) {
+  if (!broker_is_superuser()) admin_.run("GRANT pg_signal_backend TO " + login_.user);
+  world_.role("ro", " GRANT SELECT ON orders TO \"{{name}}\";");
+  const Leased hostile = world_.issue("ro");
+  const Leased known = world_.issue("ro");
+  Leased unknown = world_.issue("ro");
+  unknown.handle.fields.erase("role_oid");  // the answer to its creation never came
+  auto own = world_.log_in(hostile);
+  own.run("SELECT pg_advisory_lock(" + std::to_string(lease_lock_key(hostile.lease_id)) + ")");
+  const auto hold = [&](const std::string& lock) {
+    auto session = world_.log_in(hostile);
+    session.run("BEGIN; " + lock);
+    return session;
+  };
+  auto of_known = hold(lease_lock(known.lease_id) + grant_lock());
+  expect_gone(known, world_.revoke(known));  // cleaning takes the lock for grants
+  EXPECT_NE(of_known.try_run("SELECT 1"), "");
+  auto of_unknown = hold(lease_lock(unknown.lease_id));
+  expect_gone(unknown, world_.revoke(unknown));
+  EXPECT_NE(of_unknown.try_run("SELECT 1"), "");
+  auto of_grants = hold(grant_lock());
+  const Leased later = world_.issue("ro");
+  EXPECT_NE(of_grants.try_run("SELECT 1"), "");
+  auto of_renewal = hold(lease_lock(later.lease_id));
+  const auto renewed = world_.engine->renew(later.lease_id, later.handle,
+                                            world_.clock().wall() + Seconds{9}, world_.in());
+  EXPECT_TRUE(renewed.has_value()) << renewed.error().message;
+  expect_gone(later, world_.revoke(later));
+  EXPECT_EQ(own.value("SELECT 1"), "1");  // nobody needed that one
+  expect_gone(hostile, world_.revoke(hostile));
 }
 
 // Fact 4: the holder may change its own password and settings.

@@ -92,6 +92,41 @@ TEST(ServerLog, the_usual_lease_is_taken_back_in_four_round_trips) {
   EXPECT_EQ(statements, 4) << log;
 }
 
+// It keeps the lock on the role's row without a session, through restarts too.
+TEST(PreparedTransactions, of_a_leased_role_are_rolled_back) {
+  test::OwnServer server({"max_prepared_transactions = 5"});
+  for (const char* attributes : {"SUPERUSER", "CREATEROLE"}) {
+    SCOPED_TRACE(attributes);
+    PostgresWorld world(false, server.address());
+    world.configure_as(world.database.login(attributes));
+    world.role("ro");
+    test::TestDatabase other(server.address());
+    const auto prepare = [&](const Leased& leased, const std::string& url, const char* what) {
+      test::PgSession session(url);
+      session.run("BEGIN");
+      session.run(what);
+      session.run("PREPARE TRANSACTION 'it''s " + leased.username + "'");
+    };
+    const Leased here = world.issue("ro"), there = world.issue("ro"), harmless = world.issue("ro");
+    prepare(here, world.url_of(here), "ALTER ROLE CURRENT_USER PASSWORD 'x'");
+    prepare(there, other.url(there.username, there.password),
+            "ALTER ROLE CURRENT_USER PASSWORD 'x'");
+    prepare(harmless, world.url_of(harmless), "SELECT pg_advisory_xact_lock(1)");
+    const LeaseRef ref{harmless.lease_id, harmless.handle};
+    const auto locked = world.engine->lock_out({&ref, 1}, world.in());
+    ASSERT_TRUE(locked.has_value()) << locked.error().message;
+    const auto removed = world.engine->revoke_many({&ref, 1}, world.in());
+    ASSERT_TRUE(removed.has_value()) << removed.error().message;
+    EXPECT_FALSE(removed->at(0).has_value());
+    for (const Leased* leased : {&here, &there, &harmless}) {
+      const Receipt receipt = world.revoke(*leased);
+      EXPECT_FALSE(world.role_exists(leased->username));
+      EXPECT_THAT(receipt.warnings.dump(), HasSubstr("was rolled back"));
+    }
+    EXPECT_EQ(world.database.superuser().value("SELECT count(*) FROM pg_prepared_xacts"), "0");
+  }
+}
+
 // A subscription is a shared object of one database, and its worker runs as its owner.
 TEST(Subscription, of_a_leased_role_is_removed) {
   test::OwnServer server({"wal_level = logical"});
