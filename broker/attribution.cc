@@ -81,8 +81,9 @@ std::string agent_name(std::string_view text) {
 }
 
 std::string agent_of(const engines::Attribution& attribution) {
-  return attribution.entity_id.empty() ? agent_name(attribution.display_name)
-                                       : attribution.entity_id;
+  if (!attribution.entity_id.empty()) return attribution.entity_id;
+  if (!attribution.agent.empty()) return attribution.agent;
+  return agent_name(attribution.display_name);
 }
 
 }  // namespace curfew::broker

@@ -20,7 +20,8 @@ std::string clean_text(std::string_view text, std::size_t bytes_max);
 std::string trace_id_of(std::string_view traceparent);
 
 // By which name operators know who asked, the only place that decides it: the entity, and while a
-// token belongs to none, its display name.
+// token belongs to none, the agent that it inherited from the token that made it, or else its own
+// display name.
 std::string agent_of(const engines::Attribution& attribution);
 
 // The same of a name as an operator writes it: Vault's "token-" before a display name does not

@@ -175,6 +175,7 @@ Status RequestPipeline::believe(Course& course) {
   const Token& caller = course.caller->token;
   course.attribution.entity_id = caller.entity_id;
   course.attribution.display_name = caller.display_name;
+  course.attribution.agent = caller.agent;
   course.attribution.token_accessor = caller.accessor;
   course.subject.token = &caller;
   course.subject.secret = &course.caller->secret;

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,7 +25,8 @@ namespace curfew::engines {
 // what the caller wrote (purpose, session) is bounded and free of control characters already.
 struct Attribution {
   std::string entity_id;       // empty while the token belongs to no entity
-  std::string display_name;    // the token's
+  std::string display_name;    // the token's; for people to read, whoever made it chose it
+  std::string agent = {};      // that the token inherited; empty: the display name says it
   std::string token_accessor;  // never the token
   std::string purpose;
   std::string session;

@@ -60,14 +60,19 @@ std::string context_of(const Lease& lease, const std::optional<Labels>& labels) 
 }
 
 Json attribution_to_json(const engines::Attribution& from) {
-  return {{"display_name", from.display_name}, {"token_accessor", from.token_accessor},
-          {"purpose", from.purpose},           {"session", from.session},
-          {"trace_id", from.trace_id},         {"remote_address", from.remote_address}};
+  return {{"display_name", from.display_name},
+          {"agent", from.agent},
+          {"token_accessor", from.token_accessor},
+          {"purpose", from.purpose},
+          {"session", from.session},
+          {"trace_id", from.trace_id},
+          {"remote_address", from.remote_address}};
 }
 
 engines::Attribution attribution_from_json(const Json& from, std::string entity_id) {
   return {.entity_id = std::move(entity_id),
           .display_name = from.value("display_name", ""),
+          .agent = from.value("agent", ""),
           .token_accessor = from.value("token_accessor", ""),
           .purpose = from.value("purpose", ""),
           .session = from.value("session", ""),

@@ -21,7 +21,8 @@ struct Member {
 
 constexpr std::array kMembers = {
     Member{"agent", &LeaseScope::agent,
-           "Who asked: the entity's id, or the display name of a token without one."},
+           "Who asked: the entity's id, or the display name of a token without one; tokens "
+           "that it made count as it, whatever their names."},
     Member{"session", &LeaseScope::session, "The session that the caller named."},
     Member{"trace", &LeaseScope::trace, "The trace id of the request, 32 hex digits."},
     Member{"token", &LeaseScope::token, "Accessor of a token; with the tokens below it."},

@@ -1,6 +1,7 @@
 #include "broker/system/lease_view.h"
 
 #include "base/duration.h"
+#include "broker/attribution.h"
 
 namespace curfew::broker {
 namespace {
@@ -20,13 +21,10 @@ Json lease_view(const Lease& lease, WallTime now) {
               {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
               {"state", lease_state_name(lease.state)}};
   const engines::Attribution& by = lease.attribution;
-  out["attribution"] = {{"display_name", by.display_name},
-                        {"entity_id", by.entity_id},
-                        {"token_accessor", by.token_accessor},
-                        {"purpose", by.purpose},
-                        {"session", by.session},
-                        {"trace_id", by.trace_id},
-                        {"remote_address", by.remote_address}};
+  out["attribution"] = {{"agent", agent_of(by)},     {"display_name", by.display_name},
+                        {"entity_id", by.entity_id}, {"token_accessor", by.token_accessor},
+                        {"purpose", by.purpose},     {"session", by.session},
+                        {"trace_id", by.trace_id},   {"remote_address", by.remote_address}};
   if (is_live(lease.state) && lease.state != LeaseState::kActive) {
     out["attempts"] = lease.attempts;
     out["next_attempt"] = time_or_null(lease.next_action_at);

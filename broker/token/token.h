@@ -17,6 +17,10 @@ struct Token {
   std::string parent;  // id of the token that made it; empty for orphans
   std::string path;    // where it was made: "auth/token/create"
   std::string display_name;
+  // The agent that it stands for: inherited from the token that made it, so that nobody leaves its
+  // own name behind by making a token of another one. Empty: its display name says it (what an
+  // operator's root token made, orphans, and tokens that are older than this field).
+  std::string agent;
   std::string role;  // token role that it was made with; may be empty
   std::string entity_id;
   std::vector<std::string> policies;  // sorted, without repeats

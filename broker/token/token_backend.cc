@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "broker/attribution.h"
 #include "broker/token/cidr.h"
 #include "broker/token/token_api.h"
 
@@ -74,7 +75,10 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   spec.id = Secret(id);
   ASSIGN_OR_RETURN(const bool no_parent, fields.boolean_or("no_parent", false));
   if (no_parent && !sudo) return invalid("root or sudo privileges required to create orphan token");
-  if (!orphan && !no_parent) spec.parent = parent.id;
+  if (!orphan && !no_parent) {
+    spec.parent = parent.id;
+    if (!parent.is_root()) spec.agent = agent_of(call.attribution);
+  }
 
   ASSIGN_OR_RETURN(std::string display_name, fields.text_or("display_name", ""));
   std::replace_if(

@@ -77,6 +77,7 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
   token.parent = std::move(spec.parent);
   token.path = std::move(spec.path);
   token.display_name = std::move(spec.display_name);
+  token.agent = std::move(spec.agent);
   token.role = std::move(spec.role);
   token.entity_id = std::move(spec.entity_id);
   token.policies = std::move(spec.policies);

@@ -24,6 +24,7 @@ struct TokenSpec {
   Secret id;  // empty: a random one
   std::string path = "auth/token/create";
   std::string display_name = "token";
+  std::string agent;  // see Token
   std::string role;
   std::string parent;  // row id; empty: an orphan
   std::string entity_id;

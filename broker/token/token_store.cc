@@ -29,6 +29,7 @@ std::string context_of(const Token& token) {
 Json body_of(const Token& token) {
   return {{"path", token.path},
           {"display_name", token.display_name},
+          {"agent", token.agent},
           {"role", token.role},
           {"entity_id", token.entity_id},
           {"policies", token.policies},
@@ -48,6 +49,7 @@ Json body_of(const Token& token) {
 void read_body(const Json& body, Token& token) {
   token.path = body.at("path").get<std::string>();
   token.display_name = body.at("display_name").get<std::string>();
+  token.agent = body.value("agent", "");  // not in older rows
   token.role = body.at("role").get<std::string>();
   token.entity_id = body.at("entity_id").get<std::string>();
   token.policies = body.at("policies").get<std::vector<std::string>>();

@@ -115,6 +115,35 @@ TEST_F(IncidentTest, everything_of_one_agent_ends_and_nothing_of_another) {
   EXPECT_EQ(code_of(issue(bad)), Errc::kPermissionDenied);
 }
 
+TEST_F(IncidentTest, an_agent_does_not_leave_its_name_behind_by_making_tokens_of_another_one) {
+  const auto child_of = [&](const std::string& parent, const char* name) {
+    const auto made = write("auth/token/create", {{"display_name", name}}, parent);
+    EXPECT_TRUE(made.has_value()) << made.error().message;
+    return made ? std::string(made->auth->client_token.reveal()) : "";
+  };
+  const std::string bot = agent("report-bot");
+  const std::string child = child_of(bot, "payroll");
+  const std::string grandchild = child_of(child, "mail-bot");
+  const std::string innocent = agent("payroll");
+  must_issue(bot);
+  const std::string hidden = must_issue(child);
+  must_issue(grandchild);
+  const std::string kept = must_issue(innocent);
+  restart();  // the name is on the tokens and leases as they are stored
+  const Json shown = must_write("sys/leases/lookup", {{"lease_id", hidden}}).data;
+  EXPECT_EQ(shown.at("attribution").at("display_name"), "token-payroll");
+  EXPECT_EQ(shown.at("attribution").at("agent"), "report-bot");
+
+  const Json done = progress(end({{"agent", "report-bot"}}));
+  EXPECT_EQ(done.at("found"), 3);
+  EXPECT_EQ(done.at("receipts").at("proven"), 3);
+  EXPECT_EQ(outside_.names().size(), 1u);
+  EXPECT_EQ(state_of(kept), "active") << "nobody is blamed for what bears his name";
+  for (const std::string& token : {bot, child, grandchild})
+    EXPECT_EQ(code_of(issue(token)), Errc::kPermissionDenied);
+  EXPECT_TRUE(issue(innocent).has_value());
+}
+
 TEST_F(IncidentTest, members_of_a_scope_narrow_it_down_and_each_is_found_by_itself) {
   const std::string token = agent("report-bot");
   extra_.session = "s-1";

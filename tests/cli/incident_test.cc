@@ -14,7 +14,7 @@ constexpr const char* kPreview =
     R"({"request_id":"r","data":{"dry_run":true,"found":1,"tokens":0,"counts":[{"mount":"database/",
     "role":"ro","target":"app","state":"active","count":1}],"leases":[{"id":"database/creds/ro/x",
     "expire_time":"2027-01-01T00:00:00Z",
-    "attribution":{"display_name":"token-bot","purpose":"p"}}]}})";
+    "attribution":{"agent":"bot","display_name":"token-bot","purpose":"p"}}]}})";
 constexpr const char* kBegun = R"({"request_id":"r","data":{"id":"op-1","lockdown":"op-1"}})";
 constexpr const char* kUnderWay =
     R"({"request_id":"r","data":{"id":"op-1","finished":false,"found":1,"locked_out":0,"ended":0,
