@@ -65,7 +65,7 @@ struct Broker::Parts {
         batches(lease_store, claims, lease_ends, meters, mounts, d.clock, d.log, options.revoker),
         lockdowns(d.database, records, d.log),
         end_operations({d.database, records, lease_store, token_store, lockdowns, d.clock, d.random,
-                        d.log, [this] { reaper.wake(); }}),
+                        d.log, [this] { reaper.wake(); }, options.lease_ends.retention}),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         retries(

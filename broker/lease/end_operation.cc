@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "broker/token/token_tree.h"
@@ -12,9 +13,8 @@ namespace curfew::broker {
 namespace {
 
 constexpr std::string_view kRecords = "lease-end";
-constexpr std::size_t kPage = 500;          // leases in one record
-constexpr std::size_t kTokensMax = 20'000;  // of a tree, whose leases are counted
-constexpr Millis kRetry = Seconds{1};       // after the store failed
+constexpr std::size_t kPage = 500;     // leases in one record
+constexpr Millis kRetry = Seconds{1};  // after the store failed
 constexpr Millis kLookAgain = std::chrono::minutes{1};
 constexpr Millis kRetention = std::chrono::days{90};
 
@@ -58,6 +58,22 @@ void add_to(EndTotals& totals, const Lease& lease) {
   if (warnings != lease.receipt.end()) totals.warnings += std::ssize(*warnings);
 }
 
+EndTotals totals_of(const Lease& lease) {
+  EndTotals totals;
+  add_to(totals, lease);
+  return totals;
+}
+
+void add_to(EndTotals& totals, const EndTotals& more) {
+  totals.locked_out += more.locked_out;
+  totals.ended += more.ended;
+  totals.proven += more.proven;
+  totals.given_up += more.given_up;
+  totals.never_made += more.never_made;
+  totals.failing += more.failing;
+  totals.warnings += more.warnings;
+}
+
 Json totals_json(const EndTotals& totals) {
   return {{"locked_out", totals.locked_out}, {"ended", totals.ended},
           {"proven", totals.proven},         {"given_up", totals.given_up},
@@ -76,6 +92,27 @@ void read_totals(const Json& json, EndTotals& totals) {
 }
 
 }  // namespace
+
+// Some of an operation's leases, and what became of those that have ended: their rows go away after
+// a retention of their own, maybe long before the last lease has ended.
+struct EndOperations::Page {
+  std::vector<std::string> ids;
+  std::map<std::string, EndTotals> outcomes;
+
+  Json to_record() const {
+    Json ended = Json::object();
+    for (const auto& [id, outcome] : outcomes) ended[id] = totals_json(outcome);
+    return {{"leases", ids}, {"ended", std::move(ended)}};
+  }
+
+  static Page from_record(const Json& record) {
+    Page out{.ids = record.at("leases").get<std::vector<std::string>>(), .outcomes = {}};
+    const auto ended = record.find("ended");  // not in older records
+    if (ended == record.end()) return out;
+    for (const auto& [id, outcome] : ended->items()) read_totals(outcome, out.outcomes[id]);
+    return out;
+  }
+};
 
 struct EndOperations::Operation {
   // In this order; each is durable before what it stands for begins.
@@ -139,7 +176,7 @@ Result<EndOperations::Preview> EndOperations::preview(const LeaseScope& scope,
   std::vector<std::string> tokens;
   if (!scope.token_id.empty()) {
     RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
-      ASSIGN_OR_RETURN(tokens, token_tree(reader, scope.token_id, kTokensMax));
+      ASSIGN_OR_RETURN(tokens, token_tree(reader, scope.token_id));
       return ok();
     }));
   }
@@ -174,7 +211,7 @@ Result<std::string> EndOperations::begin(const EndRequest& request) {
   // are made later, so that what is collected afterwards is all there is.
   const auto remember = [&](store::Writer& writer) -> Status {
     if (!request.scope.token_id.empty()) {
-      ASSIGN_OR_RETURN(operation.tokens, token_tree(writer, request.scope.token_id, kTokensMax));
+      ASSIGN_OR_RETURN(operation.tokens, token_tree(writer, request.scope.token_id));
     }
     return parts_.records.put(writer, kRecords, operation.id, operation.to_record());
   };
@@ -228,23 +265,32 @@ Result<std::optional<EndOperations::Progress>> EndOperations::progress(const std
   return std::optional{std::move(out)};
 }
 
-// A row is removed where the credential certainly never came to be, and after its retention. One
-// that cannot be read is not known to have ended.
-Status EndOperations::measure_missing(const Operation& operation,
-                                      const std::vector<std::string>& ids,
+// A row is removed where the credential certainly never came to be, and after its retention: what
+// is gone then, and was not looked at in time, is not known to be proven. One that cannot be read
+// is not known to have ended.
+Result<EndTotals> EndOperations::outcome_of_missing(const Operation& operation,
+                                                    const std::string& id) const {
+  const auto lease = parts_.leases.get(id);
+  if (!lease && lease.error().code != Errc::kCorrupt) return lease.error();
+  if (!lease) return EndTotals{.failing = 1};
+  if (*lease) return totals_of(**lease);  // written meanwhile
+  const bool retired = parts_.clock.wall() >= operation.started_at + parts_.lease_retention;
+  return EndTotals{.locked_out = 1, .ended = 1, .never_made = retired ? 0 : 1};
+}
+
+Status EndOperations::measure_missing(const Operation& operation, const Page& page,
                                       const std::vector<Lease>& leases, EndTotals& totals) const {
-  const bool remembered = parts_.clock.wall() < operation.started_at + kRetention;
   std::set<std::string_view> found;
   for (const Lease& lease : leases) found.insert(lease.id);
-  for (const std::string& id : ids) {
+  for (const std::string& id : page.ids) {
     if (found.contains(id)) continue;
-    const auto lease = parts_.leases.get(id);
-    if (!lease && lease.error().code != Errc::kCorrupt) return lease.error();
-    const bool absent = lease && !*lease;
-    totals.locked_out += absent ? 1 : 0;
-    totals.ended += absent ? 1 : 0;
-    totals.never_made += absent && remembered ? 1 : 0;
-    totals.failing += lease ? 0 : 1;
+    const auto known = page.outcomes.find(id);
+    if (known != page.outcomes.end()) {
+      add_to(totals, known->second);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const EndTotals outcome, outcome_of_missing(operation, id));
+    add_to(totals, outcome);
   }
   return ok();
 }
@@ -256,10 +302,10 @@ Status EndOperations::measure(const Operation& operation, std::size_t limit,
   std::vector<Lease> failing, open, ended;
   std::optional<WallTime> last;
   for (std::size_t page = 0; page < operation.pages; ++page) {
-    ASSIGN_OR_RETURN(const auto ids, page_of(operation.id, page));
-    ASSIGN_OR_RETURN(auto leases, parts_.leases.get_all(ids));
-    if (leases.size() < ids.size())
-      RETURN_IF_ERROR(measure_missing(operation, ids, leases, totals));
+    ASSIGN_OR_RETURN(const Page stored, page_of(operation.id, page));
+    ASSIGN_OR_RETURN(auto leases, parts_.leases.get_all(stored.ids));
+    if (leases.size() < stored.ids.size())
+      RETURN_IF_ERROR(measure_missing(operation, stored, leases, totals));
     for (Lease& lease : leases) {
       add_to(totals, lease);
       if (lease.ended_at) last = std::max(last.value_or(*lease.ended_at), *lease.ended_at);
@@ -289,7 +335,7 @@ Status EndOperations::collect(Operation& operation) {
     if (ids.empty()) return ok();
     RETURN_IF_ERROR(parts_.database.write([&](store::Writer& writer) {
       return parts_.records.put(writer, kRecords, page_name(operation.id, operation.pages),
-                                {{"leases", ids}});
+                                Page{.ids = ids, .outcomes = {}}.to_record());
     }));
     ++operation.pages;
     operation.totals.found += std::ssize(ids);
@@ -316,16 +362,43 @@ Status EndOperations::end_leases(Operation& operation) {
   if (operation.request.scope.is_token_alone())
     RETURN_IF_ERROR(parts_.tokens.end_tree(operation.request.scope.token_id, now));
   for (std::size_t page = 0; page < operation.pages; ++page) {
-    ASSIGN_OR_RETURN(const auto ids, page_of(operation.id, page));
-    RETURN_IF_ERROR(parts_.leases.end_all(ids, now));
+    ASSIGN_OR_RETURN(const Page stored, page_of(operation.id, page));
+    RETURN_IF_ERROR(parts_.leases.end_all(stored.ids, now));
   }
   parts_.wake_reaper();
   operation.stage = Operation::Stage::kEnded;
   return save(operation);
 }
 
+// Remembers what became of the leases of a page, while their rows say so.
+Status EndOperations::remember_ends(const Operation& operation, std::size_t number) {
+  ASSIGN_OR_RETURN(Page page, page_of(operation.id, number));
+  ASSIGN_OR_RETURN(const auto leases, parts_.leases.get_all(page.ids));
+  auto outcomes = page.outcomes;
+  std::set<std::string_view> missing(page.ids.begin(), page.ids.end());
+  for (const Lease& lease : leases) {
+    missing.erase(lease.id);
+    if (is_live(lease.state))
+      outcomes.erase(lease.id);
+    else
+      outcomes[lease.id] = totals_of(lease);
+  }
+  for (const std::string_view id : missing) {
+    if (outcomes.contains(std::string(id))) continue;
+    ASSIGN_OR_RETURN(const EndTotals outcome, outcome_of_missing(operation, std::string(id)));
+    if (outcome.ended > 0) outcomes[std::string(id)] = outcome;
+  }
+  if (outcomes == page.outcomes) return ok();
+  page.outcomes = std::move(outcomes);
+  return parts_.database.write([&](store::Writer& writer) {
+    return parts_.records.put(writer, kRecords, page_name(operation.id, number), page.to_record());
+  });
+}
+
 // Remembers the outcome once it is final: the leases are forgotten one day.
 Status EndOperations::settle(Operation& operation) {
+  for (std::size_t page = 0; page < operation.pages; ++page)
+    RETURN_IF_ERROR(remember_ends(operation, page));
   Progress progress;
   RETURN_IF_ERROR(measure(operation, 0, progress));
   if (!progress.finished_at) return ok();
@@ -432,9 +505,8 @@ Status EndOperations::save(const Operation& operation) {
   });
 }
 
-Result<std::vector<std::string>> EndOperations::page_of(const std::string& id,
-                                                        std::size_t page) const {
-  std::vector<std::string> ids;
+Result<EndOperations::Page> EndOperations::page_of(const std::string& id, std::size_t page) const {
+  Page out;
   RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto record, parts_.records.get(reader, kRecords, page_name(id, page)));
     if (!record)
@@ -442,10 +514,10 @@ Result<std::vector<std::string>> EndOperations::page_of(const std::string& id,
                    fmt::format("the operation {} lacks a page of its leases; the store was altered "
                                "outside of Curfew, restore it from a backup",
                                id)};
-    ids = record->at("leases").get<std::vector<std::string>>();
+    out = Page::from_record(*record);
     return ok();
   }));
-  return ids;
+  return out;
 }
 
 }  // namespace curfew::broker

@@ -40,6 +40,8 @@ struct EndTotals {
   std::int64_t never_made = 0;  // of those: the credential certainly never existed
   std::int64_t failing = 0;     // tried in vain so far; tried again
   std::int64_t warnings = 0;    // on the receipts
+
+  bool operator==(const EndTotals&) const = default;
 };
 
 // Ends all leases of a scope at once and remembers what became of them. One that began goes on
@@ -60,6 +62,7 @@ class EndOperations {
     Random& random;
     Log& log;
     std::function<void()> wake_reaper;
+    Millis lease_retention;  // rows of ended leases stay at least so long
   };
   explicit EndOperations(Dependencies dependencies);
   ~EndOperations();  // stops
@@ -106,16 +109,19 @@ class EndOperations {
 
  private:
   struct Operation;
+  struct Page;
   void work();
   Status take_up(const std::string& id);
   Status collect(Operation& operation);
   Status end_leases(Operation& operation);
+  Status remember_ends(const Operation& operation, std::size_t number);
   Status settle(Operation& operation);
   Status forget(const std::string& id);
   Result<std::optional<Operation>> load(const std::string& id) const;
   Status save(const Operation& operation);
-  Result<std::vector<std::string>> page_of(const std::string& id, std::size_t page) const;
-  Status measure_missing(const Operation& operation, const std::vector<std::string>& ids,
+  Result<Page> page_of(const std::string& id, std::size_t page) const;
+  Result<EndTotals> outcome_of_missing(const Operation& operation, const std::string& id) const;
+  Status measure_missing(const Operation& operation, const Page& page,
                          const std::vector<Lease>& leases, EndTotals& totals) const;
   Status measure(const Operation& operation, std::size_t limit, Progress& progress) const;
 

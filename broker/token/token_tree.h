@@ -8,8 +8,7 @@
 
 namespace curfew::broker {
 
-// The row ids of a token and of those below it, at most `limit`. Found by their plain columns.
-Result<std::vector<std::string>> token_tree(const store::Reader& reader, const std::string& id,
-                                            std::size_t limit);
+// The row ids of a token and of all below it. Found by their plain columns.
+Result<std::vector<std::string>> token_tree(const store::Reader& reader, const std::string& id);
 
 }  // namespace curfew::broker

@@ -220,6 +220,31 @@ TEST_F(IncidentTest, a_token_ends_with_those_below_it_before_their_leases_do) {
   EXPECT_EQ(outside_.names().size(), 1u);
 }
 
+TEST_F(IncidentTest, no_part_of_a_large_tree_of_tokens_is_left_out) {
+  const auto child_of = [&](const std::string& parent) {
+    const Response made = must_write("auth/token/create", Json::object(), parent);
+    return std::string(made.auth->client_token.reveal());
+  };
+  const std::string parent = agent("report-bot");
+  must_issue(child_of(child_of(parent)));
+  // Their rows do not open, which nobody needs to count them.
+  tamper(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20100) "
+      "INSERT INTO tokens (id, namespace, accessor, parent, expires_at, sealed) "
+      "SELECT 'copy-' || n.i, namespace, 'copy-' || n.i, parent, expires_at, sealed "
+      "FROM tokens, n WHERE tokens.id = (SELECT c.id FROM tokens c JOIN tokens p ON c.parent = "
+      "p.id "
+      "JOIN tokens g ON g.parent = c.id)");
+  const Json scope = {{"token", accessor_of(parent)}, {"role", "ro"}};
+  Json question = scope;
+  question["dry_run"] = true;
+  EXPECT_EQ(must_write("sys/leases/end", question).data.at("found"), 1);
+  const Json done = progress(end(scope));
+  EXPECT_EQ(done.at("found"), 1);
+  EXPECT_EQ(done.at("receipts").at("proven"), 1);
+  EXPECT_TRUE(outside_.names().empty());
+}
+
 TEST_F(IncidentTest, a_lockdown_of_a_token_holds_for_tokens_made_below_it_later) {
   const std::string parent = agent("report-bot");
   const Json locked =
@@ -386,6 +411,42 @@ TEST_F(IncidentTest, an_outcome_outlives_the_leases_and_is_forgotten_after_its_r
   run_due();
   EXPECT_EQ(code_of(read("sys/leases/end/" + id)), Errc::kNotFound);
   EXPECT_TRUE(list("sys/lockdown").has_value()) << "a lockdown is lifted by hand only";
+}
+
+// Leases may be kept for a shorter time than an operation takes.
+TEST_F(IncidentTest, what_became_of_a_lease_is_known_after_its_row_is_gone) {
+  options_.lease_ends.retention = std::chrono::minutes{1};
+  restart();
+  const std::string locked = must_issue("root", "locked");
+  const std::string ended = must_issue("root");
+  const std::string given_up = must_issue("root", "rw");
+  outside_.during_revoke = [&](const std::string& lease) {
+    if (lease == given_up) outside_.fail_revokes(1);
+  };
+  const std::string id = end({{"all", true}});
+  must_write("sys/leases/revoke-force/db/creds/rw");
+  outside_.during_revoke = nullptr;
+  run_due();
+  for (int i = 0; i < 2; ++i) {
+    clock_.advance(std::chrono::minutes{10});
+    run_due();
+  }
+  ASSERT_FALSE(write("sys/leases/receipt", {{"lease_id", ended}}).has_value());
+  const auto expect = [&](bool finished, int proven) {
+    const Json now = progress(id);
+    EXPECT_EQ(now.at("finished"), finished);
+    EXPECT_EQ(now.at("ended"), finished ? 3 : 2);
+    EXPECT_EQ(now.at("receipts").at("proven"), proven);
+    EXPECT_EQ(now.at("receipts").at("given_up"), 1);
+    EXPECT_EQ(now.at("receipts").at("never_made"), 0);
+  };
+  expect(false, 1);
+  // One whose end nobody saw is not called harmless.
+  tamper("DELETE FROM leases WHERE id = '" + locked + "'");
+  expect(true, 1);
+  restart();
+  run_due();
+  expect(true, 1);
 }
 
 // The store fails, or the process dies, at the n-th write: an operation whose id was handed out
