@@ -69,7 +69,7 @@ struct Broker::Parts {
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         retries(
-            lease_store, leases, d.keyring, d.clock, d.log, [this] { reaper.wake(); },
+            lease_store, leases, lockdowns, d.keyring, d.clock, d.log, [this] { reaper.wake(); },
             options.retry),
         reaper(
             lease_store, token_store, mounts, revoker, batches, breakers, lease_ends, d.clock,

@@ -86,6 +86,7 @@ struct Response {
   std::vector<std::string> warnings = {};
   // Of an answer with a lease that a retry may ask for again: what the request was (a keyed hash).
   std::string request_key = {};
+  std::string request_fingerprint = {};  // of its parameters, where the caller chose the key
   std::shared_ptr<Deliveries> deliveries = {};
   bool replayed = false;  // the lease was made by an earlier attempt
 };

@@ -33,11 +33,12 @@ bool gives_no_access(const Lease& lease) {
 
 }  // namespace
 
-Retries::Retries(LeaseStore& store, LeaseService& leases, const store::Barrier& barrier,
-                 const Clock& clock, Log& log, std::function<void()> lease_due,
-                 RetryOptions options)
+Retries::Retries(LeaseStore& store, LeaseService& leases, const Lockdowns& lockdowns,
+                 const store::Barrier& barrier, const Clock& clock, Log& log,
+                 std::function<void()> lease_due, RetryOptions options)
     : store_(store),
       leases_(leases),
+      lockdowns_(lockdowns),
       barrier_(barrier),
       clock_(clock),
       log_(log),
@@ -119,6 +120,7 @@ Result<Response> Retries::run(IssueCall& call, const AttemptPointer& attempt) {
   std::optional<Answer> answer;
   if (issued) {
     issued->request_key = identity.key;
+    issued->request_fingerprint = identity.fingerprint;
     issued->deliveries = std::make_shared<Deliveries>();
     answer = Answer{issued->lease_id, Secret(dump_json(issued->data)), issued->warnings,
                     issued->deliveries};
@@ -155,6 +157,9 @@ Status Retries::end_earlier(const Identity& identity) {
 
 // nullopt: the lease has ended.
 Result<std::optional<Response>> Retries::replay(const Identity& identity, const Answer& answer) {
+  // Handing a credential out is no less than making one.
+  ASSIGN_OR_RETURN(const auto found, store_.get(answer.lease_id));
+  if (found) RETURN_IF_ERROR(lockdowns_.check_stored(subject_of(*found)));
   // Counted before the lease is looked at: lost() of another answer either sees this one, or has
   // said so before, and is undone here.
   ++answer.deliveries->out;
@@ -190,6 +195,7 @@ Result<std::optional<Response>> Retries::replay(const Identity& identity, const 
   response.data = *std::move(data);
   response.warnings = answer.warnings;
   response.request_key = identity.key;
+  response.request_fingerprint = identity.fingerprint;
   response.deliveries = answer.deliveries;
   response.replayed = true;
   return std::optional<Response>(std::move(response));
@@ -207,7 +213,8 @@ void Retries::lost(const Response& response) {
   if (--deliveries.out > 0) return;  // somebody else has it, or is getting it
   const WallTime until = clock_.wall() + options_.window;
   auto kept = std::make_shared<Attempt>();
-  kept->identity.key = response.request_key;
+  kept->identity = {response.request_key, response.request_fingerprint,
+                    !response.request_fingerprint.empty()};
   kept->running = false;
   kept->answer = Answer{response.lease_id, Secret(dump_json(response.data)), response.warnings,
                         response.deliveries};

@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
+#include "broker/lease/lockdown.h"
 #include "broker/request.h"
 #include "store/barrier.h"
 
@@ -38,8 +39,9 @@ struct RetryOptions {
 // alone. Thread-safe.
 class Retries {
  public:
-  Retries(LeaseStore& store, LeaseService& leases, const store::Barrier& barrier,
-          const Clock& clock, Log& log, std::function<void()> lease_due, RetryOptions options);
+  Retries(LeaseStore& store, LeaseService& leases, const Lockdowns& lockdowns,
+          const store::Barrier& barrier, const Clock& clock, Log& log,
+          std::function<void()> lease_due, RetryOptions options);
 
   // Issues a lease, or gives the answer of an earlier attempt again:
   // - With an Idempotency-Key, while the first attempt's lease lives and the key's window lasts.
@@ -47,6 +49,7 @@ class Retries {
   //   first lease is ended and a new one issued in its place. kInvalidArgument: the key was used
   //   with other parameters. kOverloaded: too many wait, or the first lease could not be ended yet.
   // - Without one, where an identical request's client has hung up.
+  // kPermissionDenied: a lockdown began since.
   Result<Response> issue(IssueCall call);
 
   // The answer was not delivered. Unless another answer with the same lease was, the lease is
@@ -91,6 +94,7 @@ class Retries {
 
   LeaseStore& store_;
   LeaseService& leases_;
+  const Lockdowns& lockdowns_;
   const store::Barrier& barrier_;
   const Clock& clock_;
   Log& log_;

@@ -243,6 +243,35 @@ TEST_F(RetriesTest, a_key_that_was_altered_in_the_store_is_noticed) {
   EXPECT_EQ(code_of(write("sys/leases/lookup", {{"lease_id", first}})), Errc::kCorrupt);
 }
 
+TEST_F(RetriesTest, a_lost_answer_that_was_forgotten_is_picked_up_with_its_key_and_parameters) {
+  options_.retry.answers_max = 1;
+  restart();
+  const Response first = must_issue(kKey);
+  must_issue("another key");  // now the first answer is not kept any more
+  broker_->undelivered(first);
+  EXPECT_EQ(code_of(issue(kKey, {{"ttl", "5m"}})), Errc::kInvalidArgument);
+  const Response second = must_issue(kKey);
+  EXPECT_EQ(second.lease_id, first.lease_id);
+  EXPECT_EQ(second.data, first.data);
+}
+
+TEST_F(RetriesTest, a_credential_is_not_given_again_during_a_lockdown) {
+  const Response keyed = must_issue(kKey);
+  const Response lost = must_issue();
+  broker_->undelivered(lost);
+  for (const char* member : {"role", "target"}) {
+    must_write("sys/lockdown/x", {{member, member == std::string("role") ? "ro" : "target"},
+                                  {"reason", "key leaked"}});
+    EXPECT_EQ(code_of(issue(kKey)), Errc::kPermissionDenied) << member;
+    EXPECT_EQ(code_of(issue()), Errc::kPermissionDenied) << member;
+  }
+  clock_.advance(Seconds{10});
+  run_due();
+  EXPECT_EQ(state_of(lost.lease_id), "revoked") << "nobody has it, so nobody keeps it";
+  ASSERT_TRUE(remove("sys/lockdown/x").has_value());
+  EXPECT_EQ(must_issue(kKey).lease_id, keyed.lease_id);
+}
+
 // ---- without a key -----------------------------------------------------------------------------
 
 TEST_F(RetriesTest, a_lost_answer_is_picked_up_by_a_retry_and_lives_on) {
