@@ -10,7 +10,7 @@ namespace {
 constexpr Millis kSweepPause = Seconds{1};
 
 double capacity_of(const RateLimit& limit) {
-  return std::max(1.0, limit.rate);
+  return std::clamp(limit.rate, 1.0, double{kRateMax});
 }
 
 Millis time_for(double tokens, const RateLimit& limit) {

@@ -10,9 +10,11 @@
 
 namespace curfew::broker {
 
+inline constexpr std::int64_t kRateMax = 1'000'000'000;  // more is as good as no limit
+
 // How fast something may be done: `rate` times in each interval, as many at once.
 struct RateLimit {
-  double rate = 0;
+  double rate = 0;  // beyond kRateMax it counts as that
   Millis interval = Seconds{1};
   Millis block_interval{0};  // > 0: whoever goes beyond is kept out for so long
 };

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "broker/quota/rate_limiter.h"
 #include "broker/system/system_parts.h"
 
 namespace curfew::broker {
@@ -47,6 +48,11 @@ class QuotaRoutes {
     const Fields fields(call.request.data);
     ASSIGN_OR_RETURN(Quota quota, read_common(call, QuotaKind::kRateLimit, QuotaGroup::kAddress));
     ASSIGN_OR_RETURN(quota.rate, positive_number(call.request.data, "rate"));
+    if (quota.rate > kRateMax)
+      return invalid(
+          fmt::format("'rate' is invalid: expected at most {}; to allow any number of "
+                      "requests, delete the quota",
+                      std::int64_t{kRateMax}));
     ASSIGN_OR_RETURN(quota.interval, fields.duration_or("interval", Seconds{1}));
     if (quota.interval == Millis{0}) quota.interval = Seconds{1};
     ASSIGN_OR_RETURN(quota.block_interval, fields.duration_or("block_interval", Millis{0}));

@@ -301,6 +301,7 @@ TEST_F(QuotaTest, what_makes_no_sense_is_refused_with_the_reason) {
   EXPECT_THAT(refusal("rate-limit/q", {{"path", "db"}}), HasSubstr("rate"));
   EXPECT_THAT(refusal("rate-limit/q", {{"rate", -1}}), HasSubstr("rate"));
   EXPECT_THAT(refusal("rate-limit/q", {{"rate", "fast"}}), HasSubstr("rate"));
+  EXPECT_THAT(refusal("rate-limit/q", {{"rate", 1e300}}), HasSubstr("at most 1000000000"));
   EXPECT_THAT(refusal("rate-limit/q", {{"rate", 1}, {"interval", "soon"}}), HasSubstr("interval"));
   EXPECT_THAT(refusal("rate-limit/q", {{"rate", 1}, {"path", "nowhere/"}}),
               HasSubstr("invalid mount path \"nowhere\""));

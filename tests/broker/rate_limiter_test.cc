@@ -37,6 +37,13 @@ TEST_F(RateLimiterTest, a_rate_below_one_is_one_in_a_longer_time) {
   EXPECT_EQ(allowed("a", limit, 2), 1);
 }
 
+TEST_F(RateLimiterTest, an_absurd_rate_is_a_number_that_can_be_told) {
+  const RateVerdict verdict = limiter_.take("a", {.rate = 1e300});
+  EXPECT_TRUE(verdict.allowed);
+  EXPECT_EQ(verdict.limit, kRateMax);
+  EXPECT_EQ(verdict.remaining, kRateMax - 1);
+}
+
 TEST_F(RateLimiterTest, a_refusal_says_when_the_next_is_allowed) {
   const RateLimit limit{.rate = 2, .interval = Seconds{60}};
   EXPECT_EQ(limiter_.take("a", limit).remaining, 1);
