@@ -28,16 +28,26 @@ class WhoisRoutes {
     ASSIGN_OR_RETURN(const Question question, question_of(call.request.data));
     Json matches = Json::array();
     Json not_asked = Json::array();
+    std::vector<Lease> leases;
     if (!question.sought.name.empty()) {
       // The store knows every name that was ever decided here, also while the target is down.
-      ASSIGN_OR_RETURN(const auto leases, by_name(question.sought.name, question));
-      for (const Lease& lease : leases) matches.push_back(match_of(lease));
+      ASSIGN_OR_RETURN(leases, by_name(question.sought.name, question));
     }
-    if (matches.empty()) RETURN_IF_ERROR(ask_targets(question, matches, not_asked));
+    // Of a lease that has ended a role may be left, or somebody else bears the name now.
+    const bool live = std::any_of(leases.begin(), leases.end(),
+                                  [](const Lease& lease) { return is_live(lease.state); });
+    if (!live) RETURN_IF_ERROR(ask_targets(question, matches, not_asked));
+    for (const Lease& lease : leases)
+      if (!contains(matches, lease)) matches.push_back(match_of(lease));
     return Response{.data = {{"matches", std::move(matches)}, {"not_asked", std::move(not_asked)}}};
   }
 
  private:
+  static bool contains(const Json& matches, const Lease& lease) {
+    return std::any_of(matches.begin(), matches.end(),
+                       [&](const Json& match) { return match.value("lease_id", "") == lease.id; });
+  }
+
   Result<Question> question_of(const Json& data) const {
     const Fields fields(data);
     Question out;
@@ -120,6 +130,11 @@ class WhoisRoutes {
     out["target"] = sighting.resource;
     out["database_role"] = sighting.name;
     out["seen"] = sighting.facts;
+    if (!lease || is_live(lease->state) || sighting.name.empty()) return out;
+    out["proven_gone"] = false;  // whatever its receipt said then
+    out["note"] =
+        "the lease has ended, but this role is there: it was left behind, or somebody made it "
+        "since";
     return out;
   }
 

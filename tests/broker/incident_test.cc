@@ -546,6 +546,20 @@ TEST_F(IncidentTest, pain_20_a_name_says_whose_it_is_while_it_lives_and_afterwar
     EXPECT_EQ(code_of(write("sys/whois", bad)), Errc::kInvalidArgument) << bad.dump();
 }
 
+TEST_F(IncidentTest, pain_20_a_role_that_is_there_after_its_lease_is_not_called_gone) {
+  const auto issued = issue("root");
+  ASSERT_TRUE(issued.has_value());
+  const std::string name = issued->data.at("username");
+  must_write("sys/leases/revoke", {{"lease_id", issued->lease_id}});
+  outside_.add(name);
+  const Json matches = must_write("sys/whois", {{"database_role", name}}).data.at("matches");
+  ASSERT_EQ(matches.size(), 1u) << matches.dump();
+  EXPECT_EQ(matches[0].at("lease_id"), issued->lease_id);
+  EXPECT_EQ(matches[0].at("live"), false);
+  EXPECT_EQ(matches[0].at("proven_gone"), false);
+  EXPECT_THAT(matches[0].at("note").get<std::string>(), HasSubstr("this role is there"));
+}
+
 TEST_F(IncidentTest, an_edited_label_of_a_lease_is_not_believed) {
   const std::string lease = must_issue(agent("report-bot"));
   for (const char* edit : {"agent = 'mail-bot'", "session = 's'", "trace = 't'", "name = 'n'",

@@ -1,5 +1,6 @@
 #include "tests/broker/scripted_engine.h"
 
+#include "engines/identifier.h"
 #include "engines/registry.h"
 
 namespace curfew::broker {
@@ -8,7 +9,7 @@ namespace {
 using engines::CallContext;
 using engines::Phase;
 
-class ScriptedEngine final : public engines::SecretEngine {
+class ScriptedEngine final : public engines::SecretEngine, public engines::Identifier {
  public:
   explicit ScriptedEngine(ScriptedWorld& world)
       : world_(world),
@@ -97,6 +98,13 @@ class ScriptedEngine final : public engines::SecretEngine {
                const CallContext&) override {
     world_.renewed[handle.fields.at("name").get<std::string>()] = expires_at;
     return ok();
+  }
+
+  Result<std::vector<engines::Sighting>> identify(const engines::Sought& sought,
+                                                  const CallContext&) override {
+    std::vector<engines::Sighting> seen;
+    if (world_.has(sought.name)) seen.push_back({.resource = "target", .name = sought.name});
+    return seen;
   }
 
   Result<std::vector<std::string>> chores() const override { return world_.chores; }
