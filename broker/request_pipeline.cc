@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/contained.h"
 #include "broker/attribution.h"
 #include "broker/lease/ttl.h"
 
@@ -93,7 +94,7 @@ Result<Response> RequestPipeline::handle(Request request) {
   course.attribution.session = clean_text(course.request.session, kSessionBytesMax);
   course.attribution.trace_id = trace_id_of(course.request.traceparent);
   course.attribution.remote_address = course.request.remote_address;
-  return run(course);
+  return contained(parts_.log, "the request", [&] { return run(course); });
 }
 
 Result<Response> RequestPipeline::run(Course& course) {
@@ -104,7 +105,8 @@ Result<Response> RequestPipeline::run(Course& course) {
   if (admitted) admitted = count_request(course);
   const Status audited = audit_request(course, admitted ? nullptr : &admitted.error());
   if (!audited) admitted = audited.error();
-  auto outcome = admitted ? serve(course) : Result<Response>(admitted.error());
+  auto outcome = admitted ? contained(parts_.log, "the request", [&] { return serve(course); })
+                          : Result<Response>(admitted.error());
   outcome = audit_response(course, std::move(outcome));
   end_used_up(course);
   return outcome;

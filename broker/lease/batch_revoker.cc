@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/contained.h"
 #include "broker/lease/receipt.h"
 
 namespace curfew::broker {
@@ -51,8 +52,10 @@ std::vector<std::string> BatchRevoker::lock_out(const std::vector<std::string>& 
   if (leases.empty()) return {};
   const auto mount = mounts_.by_accessor(leases.front().mount);
   if (!mount) return {};
-  auto notes = mount->engine().lock_out(refs_of(leases),
-                                        {.deadline = clock_.steady() + options_.attempt_timeout});
+  auto notes = contained(log_, "locking leases out", [&] {
+    return mount->engine().lock_out(refs_of(leases),
+                                    {.deadline = clock_.steady() + options_.attempt_timeout});
+  });
   if (!notes) return failed("lock out", notes.error());
   std::map<std::string, Json> note_of;
   for (std::size_t i = 0; i < leases.size() && i < notes->size(); ++i)
@@ -78,8 +81,10 @@ std::vector<std::string> BatchRevoker::revoke(const std::vector<std::string>& id
   if (leases.empty()) return {};
   const auto mount = mounts_.by_accessor(leases.front().mount);
   if (!mount) return {};
-  auto removed = mount->engine().revoke_many(
-      refs_of(leases), {.deadline = clock_.steady() + options_.attempt_timeout});
+  auto removed = contained(log_, "revoking leases", [&] {
+    return mount->engine().revoke_many(refs_of(leases),
+                                       {.deadline = clock_.steady() + options_.attempt_timeout});
+  });
   if (!removed) return failed("removal", removed.error());
   const WallTime now = clock_.wall();
   std::map<std::string, Lease> over;

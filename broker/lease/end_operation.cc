@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/contained.h"
 #include "broker/token/token_tree.h"
 
 namespace curfew::broker {
@@ -482,7 +483,8 @@ void EndOperations::work() {
       woken_ = false;
       if (stopping_) return;
     }
-    wait = run() ? kLookAgain : kRetry;
+    wait = contained(parts_.log, "ending what was asked for", [this] { return run(); }) ? kLookAgain
+                                                                                        : kRetry;
   }
 }
 

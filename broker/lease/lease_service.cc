@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/contained.h"
 #include "base/duration.h"
 #include "broker/lease/ttl.h"
 
@@ -98,7 +99,9 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
                                           random_));
   Response response;
   ASSIGN_OR_RETURN(const auto intent, write_ahead(call, lease, std::move(plan), response.warnings));
-  auto issued = engine.apply(intent, {.deadline = clock_.steady() + kApplyTimeout});
+  auto issued = contained(log_, "making the credential", [&] {
+    return engine.apply(intent, {.deadline = clock_.steady() + kApplyTimeout});
+  });
   if (!issued) return take_back(lease, issued.error(), nothing_happened(issued.error().code));
   auto activated = leases_.change(lease.id, [&](Lease& stored) -> Status {
     if (stored.state != LeaseState::kPending)

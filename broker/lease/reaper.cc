@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/contained.h"
+
 namespace curfew::broker {
 namespace {
 
@@ -179,18 +181,25 @@ bool Reaper::resume_interrupted() {
   return resumed.has_value();
 }
 
+// Gives how long to wait before the next look.
+Millis Reaper::look_once() {
+  keep_house();
+  if (!resumed_) resumed_ = resume_interrupted();
+  const auto swept = sweep_tokens();
+  if (!swept) log_.error("looking for ended tokens failed", {{"error", swept.error().message}});
+  const Status unmounted = mounts_.finish_unmounts();
+  if (!unmounted) log_.error("removing mounts failed", {{"error", unmounted.error().message}});
+  const Status looked = enqueue_due();
+  if (!looked) log_.error("looking for due leases failed", {{"error", looked.error().message}});
+  return swept && *swept > 0 ? Millis{0} : time_to_next();
+}
+
 void Reaper::find_work() {
-  bool resumed = false;
+  resumed_ = false;
   for (;;) {
-    keep_house();
-    if (!resumed) resumed = resume_interrupted();
-    const auto swept = sweep_tokens();
-    if (!swept) log_.error("looking for ended tokens failed", {{"error", swept.error().message}});
-    const Status unmounted = mounts_.finish_unmounts();
-    if (!unmounted) log_.error("removing mounts failed", {{"error", unmounted.error().message}});
-    const Status looked = enqueue_due();
-    if (!looked) log_.error("looking for due leases failed", {{"error", looked.error().message}});
-    const Millis wait = swept && *swept > 0 ? Millis{0} : time_to_next();
+    const auto looked =
+        contained(log_, "looking for due leases", [&]() -> Result<Millis> { return look_once(); });
+    const Millis wait = looked ? *looked : kLookAgain;
     std::unique_lock lock(mutex_);
     if (backlog_) wake_.wait_for(lock, kLookPause, [this] { return stopping_; });
     wake_.wait_for(lock, wait, [this] { return stopping_ || woken_; });
@@ -209,7 +218,7 @@ void Reaper::put_off(const std::string& id, const Error& error) {
 }
 
 void Reaper::revoke_one(const std::string& id) {
-  const auto tried = revoker_.attempt(id);
+  const auto tried = contained(log_, "revoking a lease", [&] { return revoker_.attempt(id); });
   if (!tried) put_off(id, tried.error());
 }
 
@@ -260,6 +269,15 @@ ReaperQueue::Next Reaper::run(const ReaperQueue::Batch& batch) {
   return next;
 }
 
+ReaperQueue::Next Reaper::run_contained(const ReaperQueue::Batch& batch) {
+  auto next = contained(log_, "working on due leases",
+                        [&]() -> Result<ReaperQueue::Next> { return run(batch); });
+  if (next) return *std::move(next);
+  if (batch.mode == ReaperQueue::Mode::kProbe) breakers_.end_probe(batch.group);
+  for (const std::string& id : batch.ids) put_off(id, next.error());
+  return {};
+}
+
 void Reaper::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -271,7 +289,7 @@ void Reaper::work() {
     });
     if (stopping_) return;
     lock.unlock();
-    const ReaperQueue::Next next = run(*batch);
+    const ReaperQueue::Next next = run_contained(*batch);
     lock.lock();
     queue_.finish(*batch, next);
     job_ready_.notify_all();
@@ -293,7 +311,7 @@ Status Reaper::run_due() {
       if (!batch) break;
       worked = true;
       lock.unlock();
-      const ReaperQueue::Next next = run(*batch);
+      const ReaperQueue::Next next = run_contained(*batch);
       lock.lock();
       queue_.finish(*batch, next);
     }

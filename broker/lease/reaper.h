@@ -58,6 +58,7 @@ class Reaper {
 
  private:
   void find_work();
+  Millis look_once();
   void work();
   bool is_stopping();
   bool resume_interrupted();
@@ -68,6 +69,7 @@ class Reaper {
   void keep_house();
   ReaperQueue::Mode mode_of(const std::string& group);
   ReaperQueue::Next run(const ReaperQueue::Batch& batch);
+  ReaperQueue::Next run_contained(const ReaperQueue::Batch& batch);
   void revoke_one(const std::string& id);
   void retire(const std::vector<std::string>& ids);
   void put_off(const std::string& id, const Error& error);
@@ -95,8 +97,10 @@ class Reaper {
   ReaperQueue queue_;
   std::map<std::string, SteadyTime> put_off_;  // rows that cannot be worked on, until then
 
-  SteadyTime next_housekeeping_{};  // of the thread that finds work
-  bool backlog_ = false;            // likewise: the last look found more than a page
+  // Of the thread that finds work:
+  SteadyTime next_housekeeping_{};
+  bool resumed_ = false;
+  bool backlog_ = false;  // likewise: the last look found more than a page
   std::vector<std::thread> threads_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/contained.h"
 #include "base/duration.h"
 #include "broker/lease/receipt.h"
 
@@ -103,8 +104,10 @@ Result<Lease> Revoker::attempt(const std::string& id) {
     return postpone(lease, {Errc::kUnavailable,
                             fmt::format("the mount {} of this lease is not there", lease.mount)});
   StoredPhases phases(leases_, meters_, clock_, lease);
-  auto receipt = mount->engine().revoke(lease.id, lease.handle, phases,
-                                        {.deadline = clock_.steady() + options_.attempt_timeout});
+  auto receipt = contained(log_, "revoking a lease", [&] {
+    return mount->engine().revoke(lease.id, lease.handle, phases,
+                                  {.deadline = clock_.steady() + options_.attempt_timeout});
+  });
   if (!receipt) {
     if (!phases.store_failed()) learn(lease, receipt.error());
     return postpone(lease, receipt.error());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/contained.h"
+
 namespace curfew::broker {
 namespace {
 
@@ -94,7 +96,8 @@ void Caretaker::ask_for_chores() {
 
 void Caretaker::ask_mount(const Mount& mount) {
   const std::string& accessor = mount.entry.accessor;
-  auto names = mount.engine().chores();
+  auto names =
+      contained(log_, "looking for an engine's work", [&] { return mount.engine().chores(); });
   const std::scoped_lock lock(mutex_);
   if (!names) {
     log_.error("looking for an engine's work failed",
@@ -169,7 +172,9 @@ void Caretaker::tend(const Key& key) {
     chores_.erase(key);
     return;
   }
-  const auto outcome = mount->engine().tend(key.second, {clock_.steady() + options_.call_timeout});
+  const auto outcome = contained(log_, "an engine's work", [&] {
+    return mount->engine().tend(key.second, {clock_.steady() + options_.call_timeout});
+  });
   if (!outcome)
     log_.warn(
         "an engine's work failed",

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/contained.h"
+
 namespace curfew::broker {
 namespace {
 
@@ -93,8 +95,12 @@ void Reconciler::work() {
     }
     running_ = true;
     lock.unlock();
-    auto report = std::make_shared<const ReconcileReport>(carry_out(job->request));
-    keep(report);
+    std::shared_ptr<const ReconcileReport> report;
+    (void)contained(parts_.log, "reconciliation", [&]() -> Status {
+      report = std::make_shared<const ReconcileReport>(carry_out(job->request));
+      keep(report);
+      return ok();
+    }).has_value();
     lock.lock();
     running_ = false;
     job->report = std::move(report);
@@ -196,7 +202,8 @@ void Reconciler::compare(const Request& request, const std::shared_ptr<const Mou
         made_due = made_due || finding.action != "reported";
         report.add(std::move(finding));
       });
-  const Status compared = comparison.run(about);
+  const Status compared =
+      contained(parts_.log, "reconciliation", [&] { return comparison.run(about); });
   if (!compared) {
     about.error = compared.error().message;
     parts_.log.warn("target not compared with its leases",

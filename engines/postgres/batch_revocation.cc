@@ -106,12 +106,9 @@ std::optional<FoundRole> role_of(const Row& row, const std::string& lease_id,
     if (row[3 + i] == "t") role.attributes.emplace_back(attributes[i]);
   role.sessions = row[9] == "t" ? 1 : 0;
   role.dependencies_here = row[10] == "t" ? 1 : 0;
-  if (!row[11]) return role;
-  const auto members = parse_json(*row[11]);
-  if (!members || !members->is_array()) return std::nullopt;
-  for (const Json& member : *members)
-    role.memberships.push_back({member.at(0).get<std::string>(), member.at(1).get<std::string>(),
-                                member.at(2).is_string() ? member.at(2).get<std::string>() : ""});
+  auto memberships = parse_memberships(row[11]);
+  if (!memberships) return std::nullopt;
+  role.memberships = *std::move(memberships);
   return role;
 }
 

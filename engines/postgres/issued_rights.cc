@@ -65,8 +65,9 @@ std::vector<std::string> gained_rights(const Json& fact, const IssuedRights& now
 bool outlives(const Json& fact, const IssuedRights& now, WallTime expires_at) {
   if (!fact.is_object() || !fact.contains("valid_beyond")) return false;
   if (!now.valid_until) return true;
-  return *now.valid_until > to_unix_seconds(expires_at) +
-                                fact.value("valid_beyond", std::int64_t{0}) + kToleranceSeconds;
+  const auto beyond = Fields(fact).integer_or("valid_beyond", 0);
+  return *now.valid_until >
+         to_unix_seconds(expires_at) + (beyond ? *beyond : 0) + kToleranceSeconds;
 }
 
 }  // namespace curfew::engines::postgres

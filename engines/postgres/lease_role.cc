@@ -65,15 +65,8 @@ FoundRole role_of(const Row& row) {
   const char* attributes[] = {"SUPERUSER", "CREATEROLE", "CREATEDB", "REPLICATION", "BYPASSRLS"};
   for (std::size_t i = 0; i < 5; ++i)
     if (row[3 + i] == "t") role.attributes.emplace_back(attributes[i]);
-  if (const auto members = parse_json(row[9].value_or("[]")); members && members->is_array()) {
-    for (const Json& member : *members) {
-      if (!member.is_array() || member.size() != 3 || !member[0].is_string() ||
-          !member[1].is_string())
-        continue;
-      role.memberships.push_back({member[0].get<std::string>(), member[1].get<std::string>(),
-                                  member[2].is_string() ? member[2].get<std::string>() : ""});
-    }
-  }
+  // What cannot be read ends with the role.
+  role.memberships = parse_memberships(row[9]).value_or(std::vector<Membership>{});
   role.sessions = to_count(row[10]);
   role.dependencies_here = to_count(row[11]);
   if (const auto names = parse_json(row[12].value_or("[]")); names && names->is_array()) {

@@ -58,12 +58,16 @@ Json StoredMarker::to_json() const {
 
 StoredMarker StoredMarker::from_json(const Json& stored) {
   StoredMarker out;
+  if (!stored.is_object()) return out;
   out.current = value_from_json(stored.value("current", Json()));
   out.pending = value_from_json(stored.value("pending", Json()));
   const Json observing = stored.value("observing", Json());
-  if (observing.is_object())
-    out.observing = Inventory::Observing{
-        from_unix_millis(observing.value("since", std::int64_t{0})), observing.value("reason", "")};
+  if (observing.is_object()) {
+    const auto since = Fields(observing).integer_or("since", 0);
+    const auto reason = Fields(observing).text_or("reason", "");
+    out.observing =
+        Inventory::Observing{from_unix_millis(since ? *since : 0), reason ? *reason : ""};
+  }
   return out;
 }
 

@@ -25,7 +25,13 @@ std::string key_of(std::string_view target, const std::string& lease_id, const K
 }
 
 QuarantineLog::Key object_key(const Json& object) {
-  return {object.value("database", ""), object.value("catalog", 0u), object.value("oid", 0u)};
+  const Fields fields(object);
+  const auto number = [&](std::string_view name) {
+    const auto found = fields.integer_or(name, 0);
+    return static_cast<std::uint32_t>(found ? *found : 0);
+  };
+  const auto database = fields.text_or("database", "");
+  return {database ? *database : "", number("catalog"), number("oid")};
 }
 
 // The objects of a record but for one; nullopt where that one is not in it.

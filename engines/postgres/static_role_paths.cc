@@ -156,9 +156,10 @@ Status StaticRolePaths::store_new(const StaticRole& role, const StaticPassword& 
     const std::string user_key = static_user_key(role.db_name, role.username);
     ASSIGN_OR_RETURN(const auto same_user, writer.get(user_key));
     if (same_user)
-      return Error{Errc::kInvalidArgument,
-                   fmt::format("database user \"{}\" belongs to static role \"{}\" already",
-                               role.username, same_user->get<std::string>())};
+      return Error{
+          Errc::kInvalidArgument,
+          fmt::format("database user \"{}\" belongs to static role \"{}\" already", role.username,
+                      same_user->is_string() ? same_user->get<std::string>() : "?")};
     RETURN_IF_ERROR(writer.put(user_key, role.name));
     RETURN_IF_ERROR(writer.put(static_password_key(role.name), password.to_json()));
     return writer.put(static_role_key(role.name), role.to_json());

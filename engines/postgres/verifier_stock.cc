@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/contained.h"
 #include "engines/postgres/scram.h"
 
 namespace curfew::engines::postgres {
@@ -74,7 +75,7 @@ void VerifierStock::refill() {
     }
     const int iterations = wanting->first;
     lock.unlock();
-    auto pair = make("", iterations);
+    auto pair = contained(log_, "making a password", [&] { return make("", iterations); });
     lock.lock();
     if (pair) {
       ready_[iterations].push_back(std::move(pair).value());

@@ -74,6 +74,19 @@ TEST_F(CaretakerTest, an_engine_that_asks_is_called_with_all_that_it_names_now) 
   EXPECT_THAT(calls(), IsEmpty());
 }
 
+TEST_F(CaretakerTest, an_exception_out_of_a_call_is_one_failed_call) {
+  make_mount();
+  outside_.tend = [&](const std::string& chore) -> Result<Tended> {
+    calls_.push_back(chore);
+    throw std::runtime_error("odd answer");
+  };
+  run_due();
+  EXPECT_THAT(calls(), ElementsAre("rotate/a"));
+  clock_.advance(std::chrono::minutes{10});
+  run_due();
+  EXPECT_THAT(calls(), ElementsAre("rotate/a"));
+}
+
 TEST_F(CaretakerTest, asking_from_within_a_call_brings_another_one) {
   int left = 2;
   outside_.tend = [&](const std::string& chore) -> Result<Tended> {

@@ -60,6 +60,27 @@ TEST_F(ReaperTest, pain_10_all_that_is_due_is_locked_out_before_anything_slower_
   EXPECT_TRUE(lease.at("receipt").at("phases").contains("drop"));
 }
 
+// With threads it would be the end of the process, and of every revocation in it.
+TEST_F(ReaperTest, an_exception_out_of_an_engine_is_one_failed_attempt) {
+  const auto ids = issue(1);
+  outside_.during_apply = [](const std::string&) { throw std::runtime_error("odd answer"); };
+  const auto refused = read("db/creds/ro");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::kInternal);
+  EXPECT_THAT(refused.error().message, testing::Not(HasSubstr("odd answer")));
+  outside_.during_apply = nullptr;
+
+  outside_.during_revoke = [](const std::string&) { throw std::runtime_error("odd answer"); };
+  clock_.advance(Seconds{900});
+  run_due();
+  EXPECT_EQ(show(ids[0]).at("state"), "revoking");
+  EXPECT_EQ(live(), 2);
+  outside_.during_revoke = nullptr;
+  clock_.advance(std::chrono::minutes{10});
+  run_due();
+  EXPECT_EQ(live(), 0);
+}
+
 TEST_F(ReaperTest, no_failure_of_the_store_and_no_crash_loses_a_lease_of_a_batch) {
   outside_.batches = true;
   for (const bool crash : {false, true}) {

@@ -1,6 +1,9 @@
+#include "engines/postgres/static_role.h"
+
 #include <set>
 #include <thread>
 
+#include "engines/postgres/membership.h"
 #include "tests/engines/postgres/static_world.h"
 
 namespace curfew::engines::postgres {
@@ -34,6 +37,22 @@ TEST_F(StaticRoles, writing_one_changes_the_password_at_once) {
   EXPECT_THAT(world_.database.superuser().value(
                   "SELECT rolpassword FROM pg_authid WHERE rolname = '" + world_.user() + "'"),
               HasSubstr("SCRAM-SHA-256$4096:"));
+}
+
+TEST_F(StaticRoles, a_stored_record_of_another_kind_is_an_error_and_no_exception) {
+  ASSERT_TRUE(
+      world_.memory.storage.put(static_user_key(world_.target(), world_.user()), 7).has_value());
+  EXPECT_THAT(error_of(world_.write("app")), HasSubstr("belongs to static role"));
+}
+
+TEST(Memberships, an_odd_answer_is_no_list) {
+  const auto good = parse_memberships(R"([["g","m","w"],["g","m",null]])");
+  ASSERT_TRUE(good.has_value());
+  EXPECT_EQ(good->size(), 2u);
+  EXPECT_EQ(good->at(1).grantor, "");
+  EXPECT_TRUE(parse_memberships(std::nullopt)->empty());
+  for (const char* odd : {"7", "[7]", "[[]]", R"([["g"]])", R"([["g",7,"w"]])", "nonsense"})
+    EXPECT_FALSE(parse_memberships(odd).has_value()) << odd;
 }
 
 TEST_F(StaticRoles, a_read_shows_what_was_written_and_how_it_goes) {
