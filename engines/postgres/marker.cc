@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/duration.h"
 #include "base/encoding.h"
+#include "engines/postgres/advisory_locks.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/sql_text.h"
 
@@ -16,6 +17,8 @@ namespace {
 // How long one caller waits for another that looks at the same target.
 constexpr Millis kTurnWait{5'000};
 constexpr std::size_t kNonceCharacters = 22;
+// For a look that a revocation can do without.
+constexpr Millis kLookTime{5'000};
 
 std::string storage_key(const std::string& target) {
   return "marker/" + target;
@@ -38,6 +41,21 @@ std::optional<MarkerValue> value_from_json(const Json& json) {
 std::optional<MarkerValue> value_from_comment(const std::optional<std::string>& comment) {
   const auto parsed = parse_json(comment.value_or(""));
   return parsed ? value_from_json(*parsed) : std::nullopt;
+}
+
+std::string find_marker_sql(const std::string& role) {
+  return fmt::format(
+      "SELECT pg_catalog.shobj_description(r.oid, 'pg_authid') FROM "
+      "pg_catalog.pg_roles r WHERE r.rolname = {}",
+      quote_literal(role));
+}
+
+bool has_marker(const Rows& rows) {
+  return !rows.empty() && rows.front().size() == 1;
+}
+
+std::optional<MarkerValue> marker_in(const Rows& rows) {
+  return has_marker(rows) ? value_from_comment(rows.front().front()) : std::nullopt;
 }
 
 std::int64_t newest(const StoredMarker& stored, const std::optional<MarkerValue>& found) {
@@ -131,7 +149,7 @@ std::optional<Inventory::Observing> Markers::observing(const std::string& target
   {
     const std::scoped_lock lock(mutex_);
     const auto it = known_.find(target);
-    if (it != known_.end() && it->second.checked_at) return it->second.observing;
+    if (it != known_.end() && it->second.judged) return it->second.observing;
   }
   const auto stored = load(target);
   return stored ? stored->observing : std::nullopt;
@@ -147,20 +165,56 @@ Status Markers::refusal(const std::string& target) const {
                            target, format_rfc3339(observed->since), observed->reason)};
 }
 
+bool Markers::is_fresh(const std::string& target) const {
+  const std::scoped_lock lock(mutex_);
+  const auto it = known_.find(target);
+  return it != known_.end() && it->second.checked_at &&
+         parts_.clock.steady() < *it->second.checked_at + 2 * parts_.interval;
+}
+
+bool Markers::is_judged(const std::string& target) const {
+  const std::scoped_lock lock(mutex_);
+  const auto it = known_.find(target);
+  return it != known_.end() && it->second.judged;
+}
+
+bool Markers::has_failed_lately(const std::string& target) const {
+  const std::scoped_lock lock(mutex_);
+  const auto it = known_.find(target);
+  return it != known_.end() && it->second.failed_at &&
+         parts_.clock.steady() < *it->second.failed_at + parts_.interval;
+}
+
 Status Markers::check(const std::string& target, SteadyTime deadline) {
-  const auto is_fresh = [&] {
-    const std::scoped_lock lock(mutex_);
-    const auto checked = known_[target].checked_at;
-    return checked && parts_.clock.steady() < *checked + 2 * parts_.interval;
-  };
-  if (!is_fresh()) {
+  if (!is_fresh(target)) {
     const Turn turn(*this, target);
     if (!turn.taken())
       return Error{Errc::kOverloaded,
                    fmt::format("target \"{}\" does not answer, and whether this server is in "
                                "charge of it is not known",
                                target)};
-    if (!is_fresh()) RETURN_IF_ERROR(look(target, Mode::kRenew, deadline));
+    if (!is_fresh(target)) RETURN_IF_ERROR(look(target, Mode::kRenew, deadline));
+  }
+  return refusal(target);
+}
+
+Status Markers::check_to_revoke(const std::string& target, SteadyTime deadline) {
+  if (!is_judged(target)) {
+    const Status checked = check(target, deadline);
+    return is_judged(target) ? refusal(target) : checked;
+  }
+  // One revocation in each interval looks; the others must not wait for what fails again.
+  if (is_fresh(target) || has_failed_lately(target)) return refusal(target);
+  const Turn turn(*this, target);
+  if (turn.taken() && !is_fresh(target) && !has_failed_lately(target)) {
+    const SteadyTime until = std::min(deadline, parts_.clock.steady() + kLookTime);
+    const Status looked = look(target, Mode::kRenew, until);
+    if (!looked) {
+      parts_.log.warn("marker not looked at; revocation goes on with what it said before",
+                      {{"target", target}, {"error", looked.error().message}});
+      const std::scoped_lock lock(mutex_);
+      known_[target].failed_at = parts_.clock.steady();
+    }
   }
   return refusal(target);
 }
@@ -182,25 +236,22 @@ Status Markers::look(const std::string& target, Mode mode, SteadyTime deadline) 
   ASSIGN_OR_RETURN(auto pool, parts_.pool_of(target));
   ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, deadline));
   // No lease is named so: the lock is the marker's own.
-  auto rows = connection->run(
-      connection->begin(deadline) + lease_lock(role) +
-          fmt::format("SELECT pg_catalog.shobj_description(r.oid, 'pg_authid') FROM "
-                      "pg_catalog.pg_roles r WHERE r.rolname = {}",
-                      quote_literal(role)),
-      deadline);
+  auto rows = run_locked(*connection, lease_lock_key(role), find_marker_sql(role), deadline);
   if (!rows) {
-    connection->roll_back();
+    if (mode == Mode::kRenew) RETURN_IF_ERROR(judge_unlocked(*connection, target, deadline));
     return std::move(rows).error();
   }
   // The lock is held from here to the end, and the store is read below it.
-  const bool exists = !rows->empty() && rows->front().size() == 1;
-  const auto found = exists ? value_from_comment(rows->front().front()) : std::nullopt;
+  const bool exists = has_marker(*rows);
+  const auto found = marker_in(*rows);
   auto stored = load(target);
   Status done = stored ? ok() : Status(stored.error());
   const auto reason = stored && mode == Mode::kRenew ? not_in_charge(*stored, found) : std::nullopt;
   if (done && reason) {
     done = observe(target, *stored, *reason);
   } else if (done) {
+    // Revocation may go on by it even if the next one cannot be written.
+    if (mode == Mode::kRenew) remember(target, *stored);
     const MarkerValue next{newest(*stored, found) + 1,
                            random_base62(parts_.random, kNonceCharacters)};
     // What is in the target now stays valid until the next one is there.
@@ -211,10 +262,30 @@ Status Markers::look(const std::string& target, Mode mode, SteadyTime deadline) 
   }
   connection->roll_back();
   if (!done) return done;
+  remember(target, *stored);
   const std::scoped_lock lock(mutex_);
   known_[target].checked_at = parts_.clock.steady();
-  known_[target].observing = stored->observing;
   return ok();
+}
+
+// Without the lock nothing can be written, so that a copy could find the same; but what stands
+// there says as well as ever whether somebody else took charge, and revocation needs no more.
+Status Markers::judge_unlocked(Connection& connection, const std::string& target,
+                               SteadyTime deadline) {
+  ASSIGN_OR_RETURN(
+      const Rows rows,
+      connection.run(find_marker_sql(marker_role(parts_.mount_accessor, target)), deadline));
+  ASSIGN_OR_RETURN(StoredMarker stored, load(target));
+  if (const auto reason = not_in_charge(stored, marker_in(rows)))
+    return observe(target, stored, *reason);
+  remember(target, stored);
+  return ok();
+}
+
+void Markers::remember(const std::string& target, const StoredMarker& stored) {
+  const std::scoped_lock lock(mutex_);
+  known_[target].judged = true;
+  known_[target].observing = stored.observing;
 }
 
 Status Markers::write(Connection& connection, const std::string& target, bool exists,
@@ -234,8 +305,10 @@ Status Markers::write(Connection& connection, const std::string& target, bool ex
 
 Status Markers::observe(const std::string& target, StoredMarker& stored,
                         const std::string& reason) {
-  if (stored.observing) return ok();
-  stored.observing = Inventory::Observing{parts_.clock.wall(), reason};
+  const bool is_new = !stored.observing;
+  if (is_new) stored.observing = Inventory::Observing{parts_.clock.wall(), reason};
+  remember(target, stored);  // it holds even if it cannot be written down
+  if (!is_new) return ok();
   RETURN_IF_ERROR(parts_.storage.put(storage_key(target), stored.to_json()));
   parts_.log.error("target is only observed from now on", {{"target", target}, {"reason", reason}});
   return ok();

@@ -68,6 +68,11 @@ class Markers {
   // is known from not long ago. kUnavailable: it is observed, or could not be looked at.
   Status check(const std::string& target, SteadyTime deadline);
 
+  // The same before an access is taken away. What was found since the start still counts when a new
+  // look fails: whoever keeps the broker from looking must not keep an access by it. Fails only
+  // where the target is observed, or was not looked at since the start and cannot be.
+  Status check_to_revoke(const std::string& target, SteadyTime deadline);
+
   // Looks at the marker and, if this store is in charge, renews it.
   Status renew(const std::string& target, SteadyTime deadline);
 
@@ -86,15 +91,22 @@ class Markers {
   enum class Mode { kRenew, kTakeCharge };
   struct Known {
     bool busy = false;                          // somebody is looking
-    std::optional<SteadyTime> checked_at = {};  // nullopt: not since the start
+    bool judged = false;                        // who is in charge was found out since the start
+    std::optional<SteadyTime> checked_at = {};  // when this server was, or the target observed
+    std::optional<SteadyTime> failed_at = {};   // the last look before a revocation that failed
     std::optional<Inventory::Observing> observing = {};
     bool warned = false;
   };
 
+  bool is_fresh(const std::string& target) const;
+  bool is_judged(const std::string& target) const;
+  bool has_failed_lately(const std::string& target) const;
   Status look(const std::string& target, Mode mode, SteadyTime deadline);
+  Status judge_unlocked(Connection& connection, const std::string& target, SteadyTime deadline);
   Status write(Connection& connection, const std::string& target, bool exists,
                const StoredMarker& stored, const MarkerValue& next, SteadyTime deadline);
   Status observe(const std::string& target, StoredMarker& stored, const std::string& reason);
+  void remember(const std::string& target, const StoredMarker& stored);
   Status stop_observing(const std::string& target, StoredMarker& stored);
   void warn_unprotected(const std::string& target, const Error& error);
   Result<StoredMarker> load(const std::string& target) const;

@@ -61,23 +61,27 @@ class PostgresEngine final : public SecretEngine, public WithInventory, public I
       : services_(services),
         pools_(options.pool, services.clock, services.log),
         stock_(services.passwords, services.random, services.log, options.verifiers_ready),
-        root_rotation_(services_, pools_, stock_, options.rotation),
+        markers_({services.mount_accessor, services.storage, services.clock, services.random,
+                  services.log, [this](const std::string& target) { return pool_of(target); },
+                  marker_interval(services)}),
+        root_rotation_(services_, pools_, stock_, markers_, options.rotation),
         config_paths_(services, pools_, root_rotation_, options.verify_time),
-        role_paths_(services, pools_, options.verify_time,
+        role_paths_(services, pools_, markers_, options.verify_time,
                     [this](const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                            const CallContext& context) {
                       return revoke(lease_id, handle, phases, context);
                     }),
-        static_rotation_(services_, pools_, stock_, options.rotation),
+        static_rotation_(services_, pools_, stock_, markers_, options.rotation),
         static_role_paths_(services_, static_rotation_),
-        markers_({services.mount_accessor, services.storage, services.clock, services.random,
-                  services.log, [this](const std::string& target) { return pool_of(target); },
-                  marker_interval(services)}),
         inventory_(services.storage, markers_,
                    [this](const std::string& target) { return pool_of(target); }),
         quarantine_log_(services.storage),
-        quarantine_paths_(quarantine_log_, services.clock, options.verify_time,
-                          [this](const std::string& target) { return pool_of(target); }),
+        quarantine_paths_(
+            quarantine_log_, services.clock, options.verify_time,
+            [this](const std::string& target) { return pool_of(target); },
+            [this](const std::string& target, SteadyTime deadline) {
+              return pool_in_charge(target, deadline);
+            }),
         routes_(joined_routes(config_paths_, role_paths_, static_role_paths_, quarantine_paths_)) {}
 
   std::string_view type() const override { return "database"; }
@@ -104,19 +108,20 @@ class PostgresEngine final : public SecretEngine, public WithInventory, public I
 
  private:
   Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
-  // The same for what changes something there.
-  Result<std::shared_ptr<Pool>> pool_in_charge(const std::string& target,
-                                               const CallContext& context);
+  // The same for what changes something there,
+  Result<std::shared_ptr<Pool>> pool_in_charge(const std::string& target, SteadyTime deadline);
+  // and for what takes an access away.
+  Result<std::shared_ptr<Pool>> pool_to_revoke(const std::string& target, SteadyTime deadline);
 
   const Services services_;
   TargetPools pools_;
   VerifierStock stock_;
+  Markers markers_;
   RootRotation root_rotation_;
   ConfigPaths config_paths_;
   RolePaths role_paths_;
   StaticRotation static_rotation_;
   StaticRolePaths static_role_paths_;
-  Markers markers_;
   RoleInventory inventory_;
   QuarantineLog quarantine_log_;
   QuarantinePaths quarantine_paths_;
@@ -153,14 +158,14 @@ Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& rand
 }
 
 Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(intent.plan().handle.resource, context));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(intent.plan().handle.resource, context.deadline));
   return issue(*pool, stock_, services_.mount_accessor, intent, services_.clock, context.deadline);
 }
 
 Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle& handle,
                                        PhaseRecord& phases, const CallContext& context) {
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(lease.target, context));
+  ASSIGN_OR_RETURN(auto pool, pool_to_revoke(lease.target, context.deadline));
   return Revocation(std::move(pool), lease_id, lease, phases, quarantine_log_, services_.clock,
                     services_.log, context.deadline)
       .run();
@@ -169,21 +174,21 @@ Result<Receipt> PostgresEngine::revoke(const std::string& lease_id, const Handle
 Result<std::vector<std::optional<Json>>> PostgresEngine::lock_out(std::span<const LeaseRef> leases,
                                                                   const CallContext& context) {
   if (leases.empty()) return std::vector<std::optional<Json>>{};
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(leases.front().handle.resource, context));
+  ASSIGN_OR_RETURN(auto pool, pool_to_revoke(leases.front().handle.resource, context.deadline));
   return BatchRevocation(std::move(pool), services_.clock, context.deadline).lock_out(leases);
 }
 
 Result<std::vector<std::optional<Removed>>> PostgresEngine::revoke_many(
     std::span<const LeaseRef> leases, const CallContext& context) {
   if (leases.empty()) return std::vector<std::optional<Removed>>{};
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(leases.front().handle.resource, context));
+  ASSIGN_OR_RETURN(auto pool, pool_to_revoke(leases.front().handle.resource, context.deadline));
   return BatchRevocation(std::move(pool), services_.clock, context.deadline).remove(leases);
 }
 
 Status PostgresEngine::renew(const std::string& lease_id, const Handle& handle, WallTime expires_at,
                              const CallContext& context) {
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(lease.target, context));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(lease.target, context.deadline));
   return postgres::renew(*pool, lease_id, lease, expires_at, context.deadline);
 }
 
@@ -283,9 +288,16 @@ Result<std::shared_ptr<Pool>> PostgresEngine::pool_of(const std::string& target)
 }
 
 Result<std::shared_ptr<Pool>> PostgresEngine::pool_in_charge(const std::string& target,
-                                                             const CallContext& context) {
+                                                             SteadyTime deadline) {
   ASSIGN_OR_RETURN(auto pool, pool_of(target));
-  RETURN_IF_ERROR(markers_.check(target, context.deadline));
+  RETURN_IF_ERROR(markers_.check(target, deadline));
+  return pool;
+}
+
+Result<std::shared_ptr<Pool>> PostgresEngine::pool_to_revoke(const std::string& target,
+                                                             SteadyTime deadline) {
+  ASSIGN_OR_RETURN(auto pool, pool_of(target));
+  RETURN_IF_ERROR(markers_.check_to_revoke(target, deadline));
   return pool;
 }
 

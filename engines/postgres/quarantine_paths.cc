@@ -79,7 +79,7 @@ Result<Reply> QuarantinePaths::release(const Call& call) {
   ASSIGN_OR_RETURN(const std::string owner, Fields(call.data).text_or("owner", ""));
   if (owner.empty())
     return Error{Errc::kInvalidArgument, "owner: the role that it is to belong to is missing"};
-  ASSIGN_OR_RETURN(const auto pool, pool_of_(target_of(call)));
+  ASSIGN_OR_RETURN(const auto pool, pool_in_charge_(target_of(call), deadline()));
   ASSIGN_OR_RETURN(const QuarantinedObject object,
                    release_quarantined(*pool, id, owner, deadline()));
   RETURN_IF_ERROR(forget(call, object));
@@ -91,7 +91,7 @@ Result<Reply> QuarantinePaths::drop(const Call& call) {
   const Fields fields(call.data);
   ASSIGN_OR_RETURN(const std::string confirm, fields.text_or("confirm", ""));
   ASSIGN_OR_RETURN(const bool cascade, fields.boolean_or("cascade", false));
-  ASSIGN_OR_RETURN(const auto pool, pool_of_(target_of(call)));
+  ASSIGN_OR_RETURN(const auto pool, pool_in_charge_(target_of(call), deadline()));
   ASSIGN_OR_RETURN(const QuarantineDropped dropped,
                    drop_quarantined(*pool, id, confirm, cascade, deadline()));
   RETURN_IF_ERROR(forget(call, dropped.object));

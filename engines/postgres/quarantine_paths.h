@@ -17,9 +17,18 @@ class QuarantinePaths {
  public:
   using PoolOf = std::function<Result<std::shared_ptr<Pool>>(const std::string& target)>;
 
-  // The references outlive this. `time`: for one request, at the target.
-  QuarantinePaths(QuarantineLog& log, const Clock& clock, Millis time, PoolOf pool_of)
-      : log_(log), clock_(clock), time_(time), pool_of_(std::move(pool_of)) {}
+  using PoolInCharge =
+      std::function<Result<std::shared_ptr<Pool>>(const std::string& target, SteadyTime deadline)>;
+
+  // The references outlive this. `time`: for one request, at the target. `pool_in_charge`: for what
+  // changes something there.
+  QuarantinePaths(QuarantineLog& log, const Clock& clock, Millis time, PoolOf pool_of,
+                  PoolInCharge pool_in_charge)
+      : log_(log),
+        clock_(clock),
+        time_(time),
+        pool_of_(std::move(pool_of)),
+        pool_in_charge_(std::move(pool_in_charge)) {}
 
   std::vector<CallRoutes::Route> routes();
 
@@ -35,6 +44,7 @@ class QuarantinePaths {
   const Clock& clock_;
   const Millis time_;
   const PoolOf pool_of_;
+  const PoolInCharge pool_in_charge_;
 };
 
 }  // namespace curfew::engines::postgres

@@ -96,7 +96,8 @@ Status RolePaths::judge(const LeaseRole& role, bool wanted, std::vector<std::str
       role.allow_dangerous, warnings);
 }
 
-// nullopt: the target could not be reached, and `warnings` says so.
+// nullopt: the target could not be reached, or is not in this server's charge, and `warnings` says
+// so.
 Result<std::optional<std::vector<Finding>>> RolePaths::rehearse(
     const LeaseRole& role, const TargetConfig& config, std::vector<std::string>& warnings) {
   ASSIGN_OR_RETURN(const auto pool, pools_.of(config));
@@ -108,6 +109,11 @@ Result<std::optional<std::vector<Finding>>> RolePaths::rehearse(
           fmt::format("the statements were not rehearsed: {}", reached.error().message));
       return std::optional<std::vector<Finding>>{};
     }
+  }
+  if (const Status charge = markers_.check(role.db_name, deadline); !charge) {
+    warnings.push_back(
+        fmt::format("the statements were not rehearsed: {}", charge.error().message));
+    return std::optional<std::vector<Finding>>{};
   }
   Rehearsal rehearsal({services_.mount_accessor, services_.clock, services_.random, revoke_}, role,
                       config);

@@ -6,6 +6,7 @@
 
 #include "engines/engine.h"
 #include "engines/postgres/config.h"
+#include "engines/postgres/marker.h"
 #include "engines/postgres/rehearsal.h"
 #include "engines/postgres/roles.h"
 #include "engines/postgres/target_pools.h"
@@ -17,9 +18,11 @@ namespace curfew::engines::postgres {
 class RolePaths {
  public:
   // `revoke`: see Rehearsal; `rehearsal_time`: how long one may take. The references outlive this.
-  RolePaths(Services services, TargetPools& pools, Millis rehearsal_time, Rehearsal::Revoke revoke)
+  RolePaths(Services services, TargetPools& pools, Markers& markers, Millis rehearsal_time,
+            Rehearsal::Revoke revoke)
       : services_(std::move(services)),
         pools_(pools),
+        markers_(markers),
         rehearsal_time_(rehearsal_time),
         revoke_(std::move(revoke)) {}
 
@@ -36,6 +39,7 @@ class RolePaths {
 
   Services services_;
   TargetPools& pools_;
+  Markers& markers_;
   const Millis rehearsal_time_;
   const Rehearsal::Revoke revoke_;
 };

@@ -25,8 +25,12 @@ TargetConfig with_password(TargetConfig config, const Secret& password) {
 }  // namespace
 
 RootRotation::RootRotation(const Services& services, TargetPools& pools, VerifierStock& stock,
-                           RotationOptions options)
-    : services_(services), pools_(pools), stock_(stock), options_(std::move(options)) {}
+                           Markers& markers, RotationOptions options)
+    : services_(services),
+      pools_(pools),
+      stock_(stock),
+      markers_(markers),
+      options_(std::move(options)) {}
 
 Result<Turns::Turn> RootRotation::turn(const std::string& target) {
   return turns_.take(target, options_.turn_time);
@@ -107,6 +111,11 @@ Status RootRotation::rotate(const std::string& target) {
   return change_and_record(work);
 }
 
+// A restored or copied store must not take a password from the server that is in charge.
+Status RootRotation::in_charge(const Work& work) const {
+  return markers_.check(work.config.name, services_.clock.steady() + options_.attempt_time);
+}
+
 Status RootRotation::change_and_record(Work& work) {
   const Status changed = change(work);
   if (changed) return ok();
@@ -127,6 +136,7 @@ Status RootRotation::change_and_record(Work& work) {
 }
 
 Status RootRotation::change(Work& work) {
+  RETURN_IF_ERROR(in_charge(work));
   ASSIGN_OR_RETURN(const PasswordPair pair,
                    stock_.take(work.config.password_policy, work.config.scram_iterations()));
   step("write ahead");
@@ -258,6 +268,7 @@ Status RootRotation::settle_after_all(Work& work) {
 
 // The server asks for no password, so logins prove nothing: the same change once more does.
 Status RootRotation::redo(Work& work) {
+  RETURN_IF_ERROR(in_charge(work));
   const Secret& password = work.login.next->password;
   const PasswordPair pair{
       password, scram_verifier(password.reveal(), random_bytes(services_.random, kScramSaltBytes),

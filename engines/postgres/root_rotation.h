@@ -5,6 +5,7 @@
 
 #include "engines/engine.h"
 #include "engines/postgres/config.h"
+#include "engines/postgres/marker.h"
 #include "engines/postgres/root_login.h"
 #include "engines/postgres/static_rotation.h"
 #include "engines/postgres/target_pools.h"
@@ -22,7 +23,7 @@ namespace curfew::engines::postgres {
 class RootRotation {
  public:
   // The references outlive this.
-  RootRotation(const Services& services, TargetPools& pools, VerifierStock& stock,
+  RootRotation(const Services& services, TargetPools& pools, VerifierStock& stock, Markers& markers,
                RotationOptions options);
 
   // kOverloaded: somebody else has it for too long.
@@ -67,6 +68,7 @@ class RootRotation {
   Result<Login> log_in(const Work& work, const Secret& password) const;
   Status check_rotatable(const Work& work) const;
   Status change_and_record(Work& work);
+  Status in_charge(const Work& work) const;
   Status change(Work& work);
   Status change_at_target(Work& work, const PasswordPair& pair);
   Status settle(Work& work);
@@ -79,6 +81,7 @@ class RootRotation {
   const Services& services_;
   TargetPools& pools_;
   VerifierStock& stock_;
+  Markers& markers_;
   const RotationOptions options_;
   Turns turns_;
 };

@@ -29,8 +29,12 @@ bool target_is_down(const Error& error) {
 }  // namespace
 
 StaticRotation::StaticRotation(const Services& services, TargetPools& pools, VerifierStock& stock,
-                               RotationOptions options)
-    : services_(services), pools_(pools), stock_(stock), options_(std::move(options)) {}
+                               Markers& markers, RotationOptions options)
+    : services_(services),
+      pools_(pools),
+      stock_(stock),
+      markers_(markers),
+      options_(std::move(options)) {}
 
 Result<Turns::Turn> StaticRotation::turn(const std::string& name) {
   return turns_.take(name, options_.turn_time);
@@ -103,6 +107,11 @@ Status StaticRotation::rotate_in_turn(const std::string& name) {
   return change_and_record(work);
 }
 
+// A restored or copied store must not take a password from the server that is in charge.
+Status StaticRotation::in_charge(const Work& work) const {
+  return markers_.check(work.config.name, services_.clock.steady() + options_.attempt_time);
+}
+
 Status StaticRotation::change_and_record(Work& work) {
   const Status changed = change(work);
   if (changed) return ok();
@@ -125,6 +134,7 @@ Status StaticRotation::change_and_record(Work& work) {
 }
 
 Status StaticRotation::change(Work& work) {
+  RETURN_IF_ERROR(in_charge(work));
   const std::string policy = work.role.password_policy().empty() ? work.config.password_policy
                                                                  : work.role.password_policy();
   ASSIGN_OR_RETURN(const PasswordPair pair, stock_.take(policy, work.config.scram_iterations()));

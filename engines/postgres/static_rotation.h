@@ -6,6 +6,7 @@
 
 #include "engines/engine.h"
 #include "engines/postgres/config.h"
+#include "engines/postgres/marker.h"
 #include "engines/postgres/static_role.h"
 #include "engines/postgres/target_pools.h"
 #include "engines/postgres/turns.h"
@@ -35,7 +36,7 @@ class StaticRotation {
  public:
   // The references outlive this.
   StaticRotation(const Services& services, TargetPools& pools, VerifierStock& stock,
-                 RotationOptions options);
+                 Markers& markers, RotationOptions options);
 
   // Whoever changes what is stored of a static role has its turn. kOverloaded: it takes too long.
   Result<Turns::Turn> turn(const std::string& name);
@@ -81,6 +82,7 @@ class StaticRotation {
   void step(std::string_view name) const;
   Millis undecided_time() const;
   Result<Login> log_in(const Work& work, const Secret& password) const;
+  Status in_charge(const Work& work) const;
   Status change(Work& work);
   Status change_at_target(Work& work, const PasswordPair& pair);
   Status judge(Work& work, Login login);
@@ -99,6 +101,7 @@ class StaticRotation {
   const Services& services_;
   TargetPools& pools_;
   VerifierStock& stock_;
+  Markers& markers_;
   const RotationOptions options_;
   Turns turns_;
 };
