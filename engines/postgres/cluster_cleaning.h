@@ -24,9 +24,9 @@ struct ClusterCleaned {
 };
 
 // Cleans up behind the role of one lease in every database of the cluster that knows it, each in
-// transactions of its own: one, or where there is much a row of them,
-// so that what was done stays done when the time is up. Roles belong to the whole cluster, and a
-// connection reaches one database only. Idempotent. Used by one thread; the references outlive it.
+// transactions of its own: one, or where there is much a row of them, so that what was done stays
+// done when the time is up. Roles belong to the whole cluster, and a connection reaches one
+// database only. Idempotent. Used by one thread; the references outlive it.
 class ClusterCleaning {
  public:
   ClusterCleaning(Pool& pool, const std::string& lease_id, const LeaseHandle& handle,

@@ -149,11 +149,15 @@ Result<std::optional<FoundRole>> Revocation::find_and_end_sessions(LeaseTransact
   auto rows = transaction.Transaction::begin(end_sessions_sql(handle_));
   if (!rows && connection.sqlstate() == "42501") {
     connection.roll_back();
+    ASSIGN_OR_RETURN(auto role, transaction.begin_removal());
+    if (!role) return role;
     // Membership in the role is enough where pg_signal_backend is missing.
-    const auto member = connection.run(
-        grant_membership(handle_.database_role, connection.login(), connection.server_version()),
-        deadline_);
-    if (member) rows = transaction.Transaction::begin(end_sessions_sql(handle_));
+    const auto member =
+        transaction.attempt(kShortLockWait + grant_membership(role->name, connection.login(),
+                                                              connection.server_version()));
+    if (!member && connection.in_transaction()) return role;
+    if (!member) return member.error();
+    rows = transaction.run(end_sessions_sql(handle_));
     if (!rows && connection.sqlstate() == "42501") {
       connection.roll_back();
       return transaction.begin_removal();
@@ -167,9 +171,8 @@ Result<std::optional<FoundRole>> Revocation::find_and_end_sessions(LeaseTransact
   return transaction.begin_removal();
 }
 
-// Runs what `sql` makes of the role, and commits. While somebody holds the role's row this is
-// thrown out and it is tried again. `role` is empty
-// where it has gone meanwhile.
+// Runs what `sql` makes of the role, and commits. While somebody holds the role's row that is
+// thrown out and it is tried again. `role` is empty where it has gone meanwhile.
 Result<Rows> Revocation::change(LeaseTransaction& transaction, std::optional<FoundRole>& role,
                                 const std::function<std::string(const FoundRole&)>& sql) {
   Connection& connection = transaction.connection();
