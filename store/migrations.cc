@@ -72,8 +72,17 @@ constexpr std::array kVersion3 = std::to_array<std::string_view>({
     "CREATE INDEX leases_by_request ON leases (request_key) WHERE state < 4 AND request_key <> ''",
 });
 
-constexpr std::array<std::span<const std::string_view>, 3> kMigrations{kVersion1, kVersion2,
-                                                                       kVersion3};
+// Ended leases that cannot leave yet must not stand in the way of those that are due.
+constexpr std::array kVersion4 = std::to_array<std::string_view>({
+    "DROP INDEX leases_due",
+    "CREATE INDEX leases_due ON leases (next_action_at, id) WHERE state < 4 AND next_action_at IS "
+    "NOT NULL",
+    "CREATE INDEX leases_over ON leases (next_action_at, id) WHERE state > 3 AND next_action_at IS "
+    "NOT NULL",
+});
+
+constexpr std::array<std::span<const std::string_view>, 4> kMigrations{kVersion1, kVersion2,
+                                                                       kVersion3, kVersion4};
 
 }  // namespace
 

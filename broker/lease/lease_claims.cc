@@ -32,6 +32,22 @@ LeaseClaims::Claimed::~Claimed() {
   claims_.released_.notify_all();
 }
 
+LeaseClaims::Making::Making(LeaseClaims& claims, std::string id)
+    : claims_(claims), id_(std::move(id)) {
+  const std::scoped_lock lock(claims_.mutex_);
+  claims_.making_.insert(id_);
+}
+
+LeaseClaims::Making::~Making() {
+  const std::scoped_lock lock(claims_.mutex_);
+  claims_.making_.erase(id_);
+}
+
+bool LeaseClaims::is_being_made(const std::string& id) const {
+  const std::scoped_lock lock(mutex_);
+  return making_.contains(id);
+}
+
 bool LeaseClaims::contains(const std::string& id) const {
   const std::scoped_lock lock(mutex_);
   return taken_.contains(id);

@@ -38,12 +38,29 @@ class LeaseClaims {
     std::vector<std::string> ids_;
   };
 
+  // The credential of a lease is being made while this lives. Others may try to take it back
+  // meanwhile, and must not believe that nothing of it is left.
+  class Making {
+   public:
+    Making(LeaseClaims& claims, std::string id);
+    ~Making();
+    Making(const Making&) = delete;
+    Making& operator=(const Making&) = delete;
+
+   private:
+    LeaseClaims& claims_;
+    const std::string id_;
+  };
+
   bool contains(const std::string& id) const;
+  bool is_being_made(const std::string& id) const;
 
  private:
   mutable std::mutex mutex_;
   std::condition_variable released_;
-  std::set<std::string> taken_;  // guarded by mutex_
+  // Guarded by mutex_.
+  std::set<std::string> taken_;
+  std::set<std::string> making_;
 };
 
 }  // namespace curfew::broker

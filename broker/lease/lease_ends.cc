@@ -81,6 +81,7 @@ Status LeaseEnds::audit_again(const std::vector<std::string>& ids) {
   for (const Lease& lease : leases)
     if (audit(lease)) told.push_back(lease.id);
   RETURN_IF_ERROR(leases_.change_all(ids, [&](Lease& lease) -> Status {
+    if (is_live(lease.state)) return Error{Errc::kConflict, "the lease is being revoked again"};
     lease.audit_pending = std::find(told.begin(), told.end(), lease.id) == told.end();
     lease.next_action_at =
         lease.audit_pending ? now + kAuditAgain : lease.ended_at.value_or(now) + options_.retention;
@@ -89,11 +90,12 @@ Status LeaseEnds::audit_again(const std::vector<std::string>& ids) {
   return ok();
 }
 
-Status LeaseEnds::retire(const std::vector<std::string>& ids) {
+Result<std::vector<std::string>> LeaseEnds::retire(const std::vector<std::string>& ids) {
   ASSIGN_OR_RETURN(const auto leases, leases_.get_all(ids));
-  std::vector<std::string> unaudited, over;
+  std::vector<std::string> unaudited, over, unreadable = ids;
   std::vector<Json> lines;
   for (const Lease& lease : leases) {
+    std::erase(unreadable, lease.id);
     if (is_live(lease.state)) continue;
     (lease.audit_pending ? unaudited : over).push_back(lease.id);
     if (!lease.audit_pending) lines.push_back(archived(lease));
@@ -101,7 +103,8 @@ Status LeaseEnds::retire(const std::vector<std::string>& ids) {
   const Status audited = audit_again(unaudited);
   if (archive_ && !lines.empty()) RETURN_IF_ERROR(archive_->append(lines));
   RETURN_IF_ERROR(leases_.remove_all(over));
-  return audited;
+  RETURN_IF_ERROR(audited);
+  return unreadable;
 }
 
 }  // namespace curfew::broker

@@ -39,7 +39,8 @@ class LeaseEnds {
 
   // Ended leases that are due: their receipts are audited where that is still to be done, or they
   // are archived and removed. The error is of the first thing that failed; the rest is done.
-  Status retire(const std::vector<std::string>& ids);
+  // Gives those whose rows cannot be read.
+  Result<std::vector<std::string>> retire(const std::vector<std::string>& ids);
 
  private:
   bool audit(const Lease& lease);

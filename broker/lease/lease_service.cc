@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/contained.h"
 #include "base/duration.h"
@@ -98,6 +97,8 @@ Result<Response> LeaseService::issue(const IssueCall& call) {
                                            .attribution = call.attribution},
                                           random_));
   Response response;
+  // Whether it is still being made is known here alone, whatever the wall clock says.
+  const LeaseClaims::Making making(claims_, lease.id);
   ASSIGN_OR_RETURN(const auto intent, write_ahead(call, lease, std::move(plan), response.warnings));
   auto issued = contained(log_, "making the credential", [&] {
     return engine.apply(intent, {.deadline = clock_.steady() + kApplyTimeout});
@@ -130,6 +131,7 @@ Error LeaseService::take_back(const Lease& lease, const Error& error, bool apply
   const WallTime now = clock_.wall();
   const bool nothing = nothing_happened(error.code);
   const auto changed = leases_.change(lease.id, [&](Lease& stored) -> Status {
+    if (!is_live(stored.state)) return Error{Errc::kConflict, "the lease has ended already"};
     stored.apply_ended = apply_ended;
     if (nothing && stored.state == LeaseState::kPending) {
       stored.state = LeaseState::kRevoked;
@@ -257,18 +259,16 @@ Status LeaseService::revoke_prefix(const std::string& prefix, bool wait) {
 Status LeaseService::revoke_force(const std::string& prefix) {
   const LeaseFilter filter{.id_prefix = prefix, .issued_until = clock_.wall()};
   const SteadyTime give_up = clock_.steady() + kWaitMax;
-  std::set<std::string> failed;  // mounts and resources that did not answer
   std::string after;
   for (;;) {
     ASSIGN_OR_RETURN(const auto page, leases_.find(filter, after, kPage));
     if (page.empty()) break;
     after = page.back().id;
     for (const Lease& lease : page) {
-      const std::string group = lease.mount + ' ' + lease.handle.resource;
-      if (!failed.contains(group) && clock_.steady() < give_up) {
+      if (clock_.steady() < give_up) {
         const auto tried = revoker_.attempt(lease.id);
-        if (tried && !is_live(tried->state)) continue;
-        failed.insert(group);
+        // One without an error waits for the end of its creation, and is tried again then.
+        if (tried && (!is_live(tried->state) || tried->error.empty())) continue;
       }
       const auto given_up = revoker_.abandon(lease.id);
       const bool settled = given_up || given_up.error().code == Errc::kConflict ||

@@ -57,7 +57,7 @@ class LeaseService {
   Status revoke_prefix(const std::string& prefix, bool wait);
 
   // As revoke_prefix; what cannot be revoked at once is given up, and its receipt says so. After a
-  // minute, or after a first failure of the same target, without another attempt.
+  // minute without another attempt.
   Status revoke_force(const std::string& prefix);
 
   // Waits until no live lease matches that was issued before this call. kInvalidArgument: some are

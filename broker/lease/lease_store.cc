@@ -180,21 +180,32 @@ Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
   return lease;
 }
 
-Result<std::vector<LeaseStore::Due>> LeaseStore::due(WallTime now, const Due& after,
+namespace {
+
+// In the words of the partial indexes.
+const char* states_of(LeaseStore::Kind kind) {
+  return kind == LeaseStore::Kind::kLive ? "state < 4" : "state > 3";
+}
+
+}  // namespace
+
+Result<std::vector<LeaseStore::Due>> LeaseStore::due(Kind kind, WallTime now, const Due& after,
                                                      std::size_t limit) const {
   std::vector<Due> out;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(
         const auto rows,
         reader.query(
-            "SELECT next_action_at, id, mount, resource, state, attempts FROM leases WHERE "
-            "next_action_at IS NOT NULL AND next_action_at <= $1 AND (next_action_at > $2 "
-            "OR (next_action_at = $2 AND id > $3)) ORDER BY next_action_at, id LIMIT $4",
+            fmt::format("SELECT next_action_at, id, mount, resource, attempts FROM leases WHERE {} "
+                        "AND next_action_at IS NOT NULL AND next_action_at <= $1 AND "
+                        "(next_action_at > $2 OR (next_action_at = $2 AND id > $3)) "
+                        "ORDER BY next_action_at, id LIMIT $4",
+                        states_of(kind)),
             {to_unix_millis(now), to_unix_millis(after.at), after.id,
              static_cast<std::int64_t>(limit)}));
     for (const store::Row& row : rows)
       out.push_back({from_unix_millis(row.integer(0)), row.text(1), row.text(2) + ' ' + row.text(3),
-                     !is_live(static_cast<LeaseState>(row.integer(4))), row.integer(5)});
+                     kind == Kind::kEnded, row.integer(4)});
     return ok();
   }));
   return out;
@@ -203,12 +214,18 @@ Result<std::vector<LeaseStore::Due>> LeaseStore::due(WallTime now, const Due& af
 Result<std::optional<WallTime>> LeaseStore::next_due(WallTime after) const {
   std::optional<WallTime> next;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto row,
-        reader.query_one("SELECT next_action_at FROM leases WHERE next_action_at IS NOT NULL AND "
-                         "next_action_at > $1 ORDER BY next_action_at LIMIT 1",
-                         {to_unix_millis(after)}));
-    if (row) next = from_unix_millis(row->integer(0));
+    for (const Kind kind : {Kind::kLive, Kind::kEnded}) {
+      ASSIGN_OR_RETURN(
+          const auto row,
+          reader.query_one(fmt::format("SELECT next_action_at FROM leases WHERE {} AND "
+                                       "next_action_at IS NOT NULL AND next_action_at "
+                                       "> $1 ORDER BY next_action_at LIMIT 1",
+                                       states_of(kind)),
+                           {to_unix_millis(after)}));
+      if (!row) continue;
+      const WallTime at = from_unix_millis(row->integer(0));
+      next = next ? std::min(*next, at) : at;
+    }
     return ok();
   }));
   return next;

@@ -60,7 +60,8 @@ class LeaseStore {
 
   Result<std::optional<Lease>> get(std::string_view id) const;
 
-  // What is due: live leases and ended ones whose retention is over, with next_action_at <= now,
+  enum class Kind { kLive, kEnded };
+  // What is due, with next_action_at <= now: live leases, or ended ones whose retention is over;
   // the longest overdue first, behind `after`. Only the plain columns, not verified yet.
   struct Due {
     WallTime at = {};
@@ -69,7 +70,7 @@ class LeaseStore {
     bool ended = false;         // only the row is left to remove
     std::int64_t attempts = 0;  // of revocation; 0: not locked out yet
   };
-  Result<std::vector<Due>> due(WallTime now, const Due& after, std::size_t limit) const;
+  Result<std::vector<Due>> due(Kind kind, WallTime now, const Due& after, std::size_t limit) const;
 
   // When the next lease falls due behind `after`; nullopt: none ever.
   Result<std::optional<WallTime>> next_due(WallTime after) const;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kPage = 512;
 constexpr std::size_t kPagesMax = 64;  // looked through for work in one go
 constexpr std::size_t kTokenPage = 200;
-constexpr std::size_t kPutOffMax = 10'000;
+constexpr std::size_t kPutOffMax = 100'000;
 // The wall clock may be stepped while this waits: look again after a second at the latest.
 constexpr Millis kLookAgain = Seconds{1};
 // Between two looks while much is due: each issue wakes the one that looks, and a look at a long
@@ -127,30 +127,41 @@ bool Reaper::enqueue(const LeaseStore::Due& due) {
   return queue_.add(due);
 }
 
-// Looks past what waits already: the leases of a target that hangs must not hide those of others.
+// Looks past what waits already: the leases of a target that hangs must not hide those of others,
+// nor ended leases that cannot leave those that live. True: something was added.
+Result<bool> Reaper::enqueue_due(LeaseStore::Kind kind, WallTime now, LeaseStore::Due& from) {
+  bool added = false;
+  for (std::size_t page_number = 0; page_number < kPagesMax; ++page_number) {
+    auto page = leases_.due(kind, now, from, kPage);
+    if (!page) {
+      // What is in the queue must not wait for the rest.
+      if (added) job_ready_.notify_all();
+      return std::move(page).error();
+    }
+    backlog_ = backlog_ || page_number > 0 || page->size() == kPage;
+    for (const LeaseStore::Due& due : *page) added = enqueue(due) || added;
+    // The next look begins at the longest overdue again.
+    from = page->size() == kPage ? page->back() : LeaseStore::Due{};
+    if (page->size() < kPage) break;
+  }
+  return added;
+}
+
 Status Reaper::enqueue_due() {
-  Status looked = ok();
-  std::size_t enqueued = 0;
-  LeaseStore::Due last;
   const WallTime now = clock_.wall();
+  backlog_ = false;
+  bool retires = false;
   {
     const std::scoped_lock lock(mutex_);
     queue_.begin_scan();
+    retires = clock_.steady() >= retire_not_before_;
   }
-  for (std::size_t page_number = 0; page_number < kPagesMax; ++page_number) {
-    const auto page = leases_.due(now, last, kPage);
-    if (!page) {
-      looked = page.error();
-      break;
-    }
-    backlog_ = page_number > 0 || page->size() == kPage;
-    if (page->empty()) break;
-    last = page->back();
-    for (const LeaseStore::Due& due : *page) enqueued += enqueue(due) ? 1 : 0;
-  }
-  // Also where a later page could not be read: what is in the queue must not wait for others.
-  if (enqueued > 0) job_ready_.notify_all();
-  return looked;
+  ASSIGN_OR_RETURN(bool added, enqueue_due(LeaseStore::Kind::kLive, now, live_from_));
+  if (added) job_ready_.notify_all();
+  if (!retires) return ok();
+  ASSIGN_OR_RETURN(added, enqueue_due(LeaseStore::Kind::kEnded, now, ended_from_));
+  if (added) job_ready_.notify_all();
+  return ok();
 }
 
 // Until something falls due that is not due yet. What is overdue is being worked on or put off;
@@ -175,10 +186,13 @@ void Reaper::keep_house() {
 // What a process that died was revoking is still claimed by it, and nobody else works on this
 // store.
 bool Reaper::resume_interrupted() {
-  const auto resumed = leases_.end_all({.state = LeaseState::kRevoking}, clock_.wall());
-  if (!resumed)
+  for (const LeaseState state : {LeaseState::kRevoking, LeaseState::kQuarantined}) {
+    const auto resumed = leases_.end_all({.state = state}, clock_.wall());
+    if (resumed) continue;
     log_.error("looking for interrupted revocations failed", {{"error", resumed.error().message}});
-  return resumed.has_value();
+    return false;
+  }
+  return true;
 }
 
 // Gives how long to wait before the next look.
@@ -212,9 +226,16 @@ void Reaper::find_work() {
 
 void Reaper::put_off(const std::string& id, const Error& error) {
   log_.error("lease put off", {{"lease", id}, {"error", error.message}});
+  put_off(std::vector{id}, error.code == Errc::kCorrupt ? kDamagedRetry : kStoreRetry);
+}
+
+void Reaper::put_off(const std::vector<std::string>& ids, Millis how_long) {
+  const SteadyTime now = clock_.steady();
   const std::scoped_lock lock(mutex_);
-  if (put_off_.size() >= kPutOffMax) put_off_.clear();
-  put_off_[id] = clock_.steady() + (error.code == Errc::kCorrupt ? kDamagedRetry : kStoreRetry);
+  if (put_off_.size() >= kPutOffMax)
+    std::erase_if(put_off_, [&](const auto& entry) { return entry.second <= now; });
+  for (const std::string& id : ids)
+    if (put_off_.size() < kPutOffMax) put_off_[id] = now + how_long;
 }
 
 void Reaper::revoke_one(const std::string& id) {
@@ -223,13 +244,15 @@ void Reaper::revoke_one(const std::string& id) {
 }
 
 void Reaper::retire(const std::vector<std::string>& ids) {
-  const Status done = ends_.retire(ids);
-  if (done) return;
+  const auto unreadable = ends_.retire(ids);
+  if (unreadable) {
+    put_off(*unreadable, kDamagedRetry);
+    return;
+  }
   log_.error("ended leases kept longer",
-             {{"number", std::to_string(ids.size())}, {"error", done.error().message}});
+             {{"number", std::to_string(ids.size())}, {"error", unreadable.error().message}});
   const std::scoped_lock lock(mutex_);
-  if (put_off_.size() >= kPutOffMax) put_off_.clear();
-  for (const std::string& id : ids) put_off_[id] = clock_.steady() + kDamagedRetry;
+  retire_not_before_ = clock_.steady() + kDamagedRetry;
 }
 
 ReaperQueue::Mode Reaper::mode_of(const std::string& group) {
@@ -248,9 +271,8 @@ ReaperQueue::Next Reaper::run(const ReaperQueue::Batch& batch) {
   ReaperQueue::Next next;
   if (batch.mode == Mode::kPutOff) {
     const auto target = breakers_.open(batch.group);
-    const Status done = target ? revoker_.put_off(batch.ids, *target) : ok();
-    if (!done)
-      for (const std::string& id : batch.ids) put_off(id, done.error());
+    const auto unchanged = target ? revoker_.put_off(batch.ids, *target) : batch.ids;
+    put_off(unchanged, kStoreRetry);
   } else if (batch.mode == Mode::kProbe || batch.step == ReapStep::kOne) {
     for (const std::string& id : batch.ids) revoke_one(id);
     if (batch.mode == Mode::kProbe) breakers_.end_probe(batch.group);

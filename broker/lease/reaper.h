@@ -65,6 +65,7 @@ class Reaper {
   Result<std::size_t> sweep_tokens();
   bool sweep_token(const std::string& id, WallTime now);
   Status enqueue_due();
+  Result<bool> enqueue_due(LeaseStore::Kind kind, WallTime now, LeaseStore::Due& from);
   bool enqueue(const LeaseStore::Due& due);
   void keep_house();
   ReaperQueue::Mode mode_of(const std::string& group);
@@ -73,6 +74,7 @@ class Reaper {
   void revoke_one(const std::string& id);
   void retire(const std::vector<std::string>& ids);
   void put_off(const std::string& id, const Error& error);
+  void put_off(const std::vector<std::string>& ids, Millis how_long);
   Millis time_to_next();
 
   LeaseStore& leases_;
@@ -96,11 +98,13 @@ class Reaper {
   bool woken_ = false;
   ReaperQueue queue_;
   std::map<std::string, SteadyTime> put_off_;  // rows that cannot be worked on, until then
+  SteadyTime retire_not_before_{};             // ended rows cannot leave until then
 
   // Of the thread that finds work:
   SteadyTime next_housekeeping_{};
   bool resumed_ = false;
-  bool backlog_ = false;  // likewise: the last look found more than a page
+  bool backlog_ = false;                    // the last look found more than a page
+  LeaseStore::Due live_from_, ended_from_;  // where the next look goes on
   std::vector<std::thread> threads_;
 };
 

@@ -43,7 +43,10 @@ bool ReaperQueue::add(const LeaseStore::Due& due) {
 }
 
 std::optional<ReapStep> ReaperQueue::next_step(const Group& group, bool lock_out) const {
-  if (group.busy >= limits_.busy_max) return std::nullopt;
+  // Revocations that hang leave a place for the lock-out of others.
+  const std::size_t places =
+      lock_out || limits_.busy_max == 1 ? limits_.busy_max : limits_.busy_max - 1;
+  if (group.busy >= places) return std::nullopt;
   const auto waits = [&](ReapStep step) {
     return !group.waiting[static_cast<std::size_t>(step)].empty();
   };

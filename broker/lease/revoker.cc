@@ -119,12 +119,15 @@ Result<Lease> Revoker::finish(const Lease& lease, engines::Receipt receipt) {
   const WallTime now = clock_.wall();
   Lease over = lease;
   over.error.clear();
-  if (!lease.apply_ended && now < lease.apply_deadline) {
+  const bool being_made = claims_.is_being_made(lease.id);
+  if (being_made || (!lease.apply_ended && now < lease.apply_deadline)) {
     // A creation may still be on its way: look again when it cannot be any more.
+    const WallTime again =
+        being_made ? std::max(lease.apply_deadline, now + Seconds{1}) : lease.apply_deadline;
     return leases_.change(lease.id, [&](Lease& stored) -> Status {
       stored.error.clear();
       stored.phases.clear();
-      stored.next_action_at = stored.apply_deadline;
+      stored.next_action_at = again;
       return ok();
     });
   }
@@ -162,22 +165,29 @@ void Revoker::target_answered(const Lease& lease) {
   }
 }
 
-Status Revoker::put_off(const std::vector<std::string>& ids, const TargetBreakers::Open& target) {
+std::vector<std::string> Revoker::put_off(std::vector<std::string> ids,
+                                          const TargetBreakers::Open& target) {
   const WallTime now = clock_.wall();
   meters_.put_off += static_cast<std::int64_t>(ids.size());
   const Millis wait = std::max(Millis{target.next_probe - clock_.steady()}, Millis{1});
   const std::string error =
       fmt::format("not tried: the target has not answered since {}, and is asked at intervals; {}",
                   format_rfc3339(target.since), target.error);
-  RETURN_IF_ERROR(leases_.change_all(ids, [&](Lease& lease) -> Status {
+  const auto changed = leases_.change_all(ids, [&](Lease& lease) -> Status {
     if (!is_live(lease.state)) return Error{Errc::kConflict, "the lease has ended already"};
     if (!lease.due_at) lease.due_at = std::min(lease.next_action_at.value_or(now), now);
     if (lease.state != LeaseState::kQuarantined) lease.state = LeaseState::kRevoking;
     lease.error = error.substr(0, kErrorBytesMax);
     lease.next_action_at = now + wait;
     return ok();
-  }));
-  return ok();
+  });
+  if (!changed) {
+    log_.error("leases of a target that does not answer stay due",
+               {{"error", changed.error().message}});
+    return ids;
+  }
+  for (const Lease& lease : *changed) std::erase(ids, lease.id);
+  return ids;
 }
 
 Result<Lease> Revoker::postpone(const Lease& lease, const Error& error) {
@@ -205,6 +215,8 @@ Result<Lease> Revoker::abandon(const std::string& id) {
   ASSIGN_OR_RETURN(const auto found, leases_.get(id));
   if (!found) return Error{Errc::kNotFound, "lease not found"};
   if (!is_live(found->state)) return Error{Errc::kConflict, "the lease has ended already"};
+  if (claims_.is_being_made(id))
+    return Error{Errc::kConflict, "its credential is being made, and is taken back after that"};
   Lease over = *found;
   const Json left = {{"left_behind", over.handle.fields}, {"last_error", over.error}};
   ends_.end(over, LeaseState::kAbandoned, left,

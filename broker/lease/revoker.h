@@ -43,7 +43,9 @@ class Revoker {
   Result<Lease> abandon(const std::string& id);
 
   // Leaves leases of a target that cannot be reached until it is asked again; their error says so.
-  Status put_off(const std::vector<std::string>& ids, const TargetBreakers::Open& target);
+  // Gives those whose rows could not be changed.
+  std::vector<std::string> put_off(std::vector<std::string> ids,
+                                   const TargetBreakers::Open& target);
 
   // When to try again after `attempts` failures.
   Millis retry_delay(std::int64_t attempts);

@@ -390,6 +390,56 @@ TEST_F(LeaseTest, a_revocation_wins_against_a_creation_that_is_still_under_way) 
   EXPECT_EQ(state_of(id), "revoked");
 }
 
+TEST_F(LeaseTest, a_wall_clock_that_steps_during_a_creation_proves_nothing) {
+  std::string id;
+  outside_.during_apply = [&](const std::string& lease_id) {
+    id = lease_id;
+    clock_.step_wall(std::chrono::minutes{2});  // beyond the time that a creation may take
+    run_due();
+    EXPECT_EQ(state_of(id), "revoking");
+  };
+  EXPECT_FALSE(issue().has_value());
+  outside_.during_apply = nullptr;
+  run_due();
+  EXPECT_TRUE(outside_.names().empty());
+  EXPECT_EQ(state_of(id), "revoked");
+}
+
+// Pain 5 once more: giving up is for what was tried in vain.
+TEST_F(LeaseTest, pain_5_revoke_force_during_a_creation_gives_nothing_up) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(issue().has_value());
+  outside_.during_apply = [&](const std::string&) {
+    outside_.during_apply = nullptr;
+    must_write("sys/leases/revoke-force/db", {});
+  };
+  EXPECT_FALSE(issue().has_value());
+  run_due();
+  EXPECT_TRUE(outside_.names().empty());
+  EXPECT_EQ(call(Operation::kRead, "sys/leases", {{"type", "abandoned"}})->data.at("lease_count"),
+            0);
+}
+
+// An operator's store that somebody edited, or that cannot get rid of ended leases.
+TEST_F(LeaseTest, ended_leases_that_cannot_leave_hide_none_that_is_due) {
+  options_.lease_ends.retention = std::chrono::minutes{1};
+  restart();
+  const auto ended = issue();
+  ASSERT_TRUE(ended.has_value());
+  must_write("sys/leases/revoke", {{"lease_id", ended->lease_id}});
+  ASSERT_TRUE(issue().has_value());
+  // Copies do not open. More than one look at what is due takes in.
+  tamper(
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 33000) INSERT INTO "
+      "leases (id, namespace, mount, role, resource, token, entity, state, issued_at, expires_at, "
+      "next_action_at, attempts, sealed) SELECT l.id || n.i, namespace, mount, role, resource, "
+      "token, entity, state, issued_at, expires_at, next_action_at, attempts, sealed FROM leases "
+      "l, "
+      "n WHERE state = 4");
+  clock_.advance(std::chrono::hours{1});
+  run_due();
+  EXPECT_TRUE(outside_.names().empty());
+}
+
 TEST_F(LeaseTest, a_token_that_ends_during_the_issue_gets_no_lease) {
   write_policy("agent", R"(path "db/creds/*" { capabilities = ["read"] })");
   const std::string token = make_token({"agent"});

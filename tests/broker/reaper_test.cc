@@ -184,12 +184,12 @@ TEST_F(ReaperTest, leases_of_a_target_that_hangs_wait_and_no_more_threads_than_a
   clock_.advance(Seconds{900});
   reaper_threads_ = true;
   restart();
-  for (int i = 0; i < 2000 && inside < 3; ++i) std::this_thread::sleep_for(Millis{1});
-  EXPECT_EQ(inside, 3);
+  for (int i = 0; i < 2000 && inside < 2; ++i) std::this_thread::sleep_for(Millis{1});
+  EXPECT_EQ(inside, 2) << "the third place is for lock-outs";
   hanging = false;
   for (int i = 0; i < 3000 && live() > 0; ++i) std::this_thread::sleep_for(Millis{10});
   EXPECT_EQ(live(), 0);
-  EXPECT_LE(most, 3);
+  EXPECT_LE(most, 2);
 }
 
 // ---- the queue ----------------------------------------------------------------------------------
