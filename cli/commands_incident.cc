@@ -62,8 +62,8 @@ void print_preview(std::ostream& out, const Json& data) {
   std::vector<Row> leases = {{"Lease", "Agent", "Purpose", "Expires"}};
   for (const Json& item : member_list(data, "leases")) {
     const Json& by = member(item, "attribution");
-    leases.push_back({member_text(item, "id"), member_text(by, "agent"),
-                      member_text(by, "purpose"), member_text(item, "expire_time")});
+    leases.push_back({member_text(item, "id"), member_text(by, "agent"), member_text(by, "purpose"),
+                      member_text(item, "expire_time")});
   }
   if (leases.size() > 1) out << "\n" << table_text(leases);
 }

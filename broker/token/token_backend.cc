@@ -43,6 +43,25 @@ Result<std::optional<bool>> TokenBackend::exists(const BackendCall& call) const 
 
 // ---- create ---------------------------------------------------------------------------------
 
+namespace {
+
+// What the role says outweighs what the caller asked for.
+void apply_role(const TokenRole& role, TokenSpec& spec) {
+  spec.role = role.name;
+  spec.renewable = spec.renewable && role.renewable;
+  if (!role.bound_cidrs.empty()) spec.bound_cidrs = role.bound_cidrs;
+  if (role.period > Millis{0}) spec.period = role.period;
+  if (role.explicit_max_ttl > Millis{0})
+    spec.explicit_max_ttl = spec.explicit_max_ttl > Millis{0}
+                                ? std::min(spec.explicit_max_ttl, role.explicit_max_ttl)
+                                : role.explicit_max_ttl;
+  if (role.num_uses > 0)
+    spec.num_uses = spec.num_uses > 0 ? std::min(spec.num_uses, role.num_uses) : role.num_uses;
+  if (!role.path_suffix.empty()) spec.path += "/" + role.path_suffix;
+}
+
+}  // namespace
+
 Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole* role,
                                         bool orphan) const {
   const Token& parent = call.caller->token;
@@ -94,19 +113,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
 
   spec.entity_id = parent.entity_id;
   spec.bound_cidrs = parent.bound_cidrs;
-  if (role != nullptr) {
-    spec.role = role->name;
-    spec.renewable = spec.renewable && role->renewable;
-    if (!role->bound_cidrs.empty()) spec.bound_cidrs = role->bound_cidrs;
-    if (role->period > Millis{0}) spec.period = role->period;
-    if (role->explicit_max_ttl > Millis{0})
-      spec.explicit_max_ttl = spec.explicit_max_ttl > Millis{0}
-                                  ? std::min(spec.explicit_max_ttl, role->explicit_max_ttl)
-                                  : role->explicit_max_ttl;
-    if (role->num_uses > 0)
-      spec.num_uses = spec.num_uses > 0 ? std::min(spec.num_uses, role->num_uses) : role->num_uses;
-    if (!role->path_suffix.empty()) spec.path += "/" + role->path_suffix;
-  }
+  if (role != nullptr) apply_role(*role, spec);
   ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
   if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
   const bool unlimited =
