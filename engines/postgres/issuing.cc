@@ -21,6 +21,7 @@ struct Work {
   int iterations = kScramIterationsDefault;
   bool grants_on_objects = false;
   bool changes_session = false;
+  std::int64_t connection_limit = 0;  // to be set; 0: none is
 };
 
 Result<Work> read_work(const Json& json) {
@@ -32,6 +33,7 @@ Result<Work> read_work(const Json& json) {
                    fields.integer_or("scram_iterations", kScramIterationsDefault));
   ASSIGN_OR_RETURN(work.grants_on_objects, fields.boolean_or("grants_on_objects", true));
   ASSIGN_OR_RETURN(work.changes_session, fields.boolean_or("changes_session", true));
+  ASSIGN_OR_RETURN(work.connection_limit, fields.integer_or("connection_limit", 0));
   work.iterations = static_cast<int>(iterations);
   if (work.statements.empty() || iterations < 1 || iterations > kScramIterationsMax)
     return Error{Errc::kInternal, "the plan of this lease was not made by this engine"};
@@ -46,6 +48,8 @@ std::string create_sql(const Connection& connection, const Work& work, const Lea
   sql += with_login_path(fill(
       work.statements, {lease.database_role, pair.verifier, expiry_text(intent.expires_at())}));
   const std::string name = quote_identifier(lease.database_role);
+  if (work.connection_limit > 0)
+    sql += fmt::format("ALTER ROLE {} CONNECTION LIMIT {};\n", name, work.connection_limit);
   sql += fmt::format("COMMENT ON ROLE {} IS {};\n", name, quote_literal(mark));
   sql += deadline_fence(connection.server_seconds(deadline));
   sql += fmt::format("SELECT r.oid, {} FROM pg_catalog.pg_roles r WHERE r.rolname = {};\nCOMMIT",
@@ -104,14 +108,16 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.requested_by = request.attribution.display_name;
   const std::string policy =
       role.password_policy().empty() ? config.password_policy : role.password_policy();
-  return IssuePlan{role.name,
-                   lease.to_handle(),
-                   {role.default_ttl, role.max_ttl, ttl, true},
-                   Json{{"statements", join_statements(role.creation_statements)},
-                        {"password_policy", policy},
-                        {"scram_iterations", config.scram_iterations()},
-                        {"grants_on_objects", facts.grants_on_objects},
-                        {"changes_session", facts.changes_session}}};
+  return IssuePlan{
+      role.name,
+      lease.to_handle(),
+      {role.default_ttl, role.max_ttl, ttl, true},
+      Json{{"statements", join_statements(role.creation_statements)},
+           {"password_policy", policy},
+           {"scram_iterations", config.scram_iterations()},
+           {"grants_on_objects", facts.grants_on_objects},
+           {"changes_session", facts.changes_session},
+           {"connection_limit", facts.limits_connections ? 0 : role.connection_limit}}};
 }
 
 Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_accessor,

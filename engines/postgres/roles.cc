@@ -12,6 +12,8 @@ Error bad(std::string message) {
   return {Errc::kInvalidArgument, std::move(message)};
 }
 
+constexpr std::int64_t kConnectionLimitMax = 10'000;
+
 struct StatementList {
   const char* field;
   std::vector<std::string> LeaseRole::*list;
@@ -68,6 +70,7 @@ Json LeaseRole::to_json() const {
            {"max_ttl_ms", max_ttl.count()},
            {"credential_config", credential_config}};
   if (allow_dangerous) out["allow_dangerous"] = true;
+  if (connection_limit != kConnectionLimitDefault) out["connection_limit"] = connection_limit;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
@@ -84,6 +87,8 @@ Result<LeaseRole> LeaseRole::from_json(std::string name, const Json& stored) {
   ASSIGN_OR_RETURN(auto credential, fields.object("credential_config"));
   role.credential_config = std::move(credential).value_or(Json::object());
   ASSIGN_OR_RETURN(role.allow_dangerous, fields.boolean_or("allow_dangerous", false));
+  ASSIGN_OR_RETURN(role.connection_limit,
+                   fields.integer_or("connection_limit", kConnectionLimitDefault));
   for (const auto& [field, list] : kLists) {
     ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
     role.*list = std::move(statements).value_or(std::vector<std::string>{});
@@ -98,6 +103,7 @@ Json LeaseRole::shown() const {
            {"credential_type", "password"}};
   if (!credential_config.empty()) out["credential_config"] = credential_config;
   if (allow_dangerous) out["allow_dangerous"] = true;
+  if (connection_limit != kConnectionLimitDefault) out["connection_limit"] = connection_limit;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
@@ -118,6 +124,11 @@ Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& s
   }
   ASSIGN_OR_RETURN(role.allow_dangerous,
                    fields.boolean_or("allow_dangerous", role.allow_dangerous));
+  ASSIGN_OR_RETURN(role.connection_limit,
+                   fields.integer_or("connection_limit", role.connection_limit));
+  if (role.connection_limit < 0 || role.connection_limit > kConnectionLimitMax)
+    return bad(fmt::format("connection_limit: a number from 1 to {}, or 0 for no limit",
+                           kConnectionLimitMax));
   return role;
 }
 
@@ -148,6 +159,10 @@ std::vector<FieldSpec> role_fields() {
       {"credential_config", FieldType::kMap, "password_policy: a policy for this role alone"},
       {"allow_dangerous", FieldType::kBoolean,
        "take statements that let a leased role escalate or outlive its lease (false)"},
+      {"connection_limit", FieldType::kInteger,
+       "sessions of one leased role at a time, where its statements set no CONNECTION LIMIT (20); "
+       "0: "
+       "no limit"},
       {"rehearse", FieldType::kBoolean,
        "try the statements at the target before this is stored (true); not kept"},
   };

@@ -12,6 +12,10 @@
 
 namespace curfew::engines::postgres {
 
+// So that one leased role cannot take every connection that the server has, and with them the
+// broker's way in to end it.
+inline constexpr std::int64_t kConnectionLimitDefault = 20;
+
 // A role of the mount (roles/<name>): the statements and times that its leases get.
 struct LeaseRole {
   std::string name;
@@ -24,6 +28,8 @@ struct LeaseRole {
   Millis max_ttl{0};
   Json credential_config = Json::object();
   bool allow_dangerous = false;  // rights that escalate or outlive the lease are taken
+  // Sessions of one leased role at a time, where its statements say nothing of it. 0: no limit.
+  std::int64_t connection_limit = kConnectionLimitDefault;
 
   // The role's own, or empty.
   std::string password_policy() const;

@@ -58,6 +58,7 @@ void look_inside(std::string_view body, StatementFacts& facts) {
   if (holds("grant") || holds("revoke")) facts.grants_on_objects = true;
   for (const char* text : {"set_config", "set ", "pg_advisory_lock", " temp"})
     if (holds(text)) facts.changes_session = true;
+  if (holds("connection limit")) facts.limits_connections = true;
 }
 
 void look_at(const PlacedStatement& statement, StatementFacts& facts) {
@@ -67,6 +68,9 @@ void look_at(const PlacedStatement& statement, StatementFacts& facts) {
     facts.grants_on_objects = true;
   if (statement.word_at(0, "drop") && statement.word_at(1, "owned")) facts.grants_on_objects = true;
   if (leaves_session_changed(statement)) facts.changes_session = true;
+  for (std::size_t i = 0; i + 1 < statement.tokens.size(); ++i)
+    if (statement.word_at(i, "connection") && statement.word_at(i + 1, "limit"))
+      facts.limits_connections = true;
   for (const Token& token : statement.tokens)
     if (token.kind == TokenKind::kDollarQuote) look_inside(token.text, facts);
 }

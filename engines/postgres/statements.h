@@ -35,6 +35,7 @@ struct StatementFacts {
   bool grants_on_objects = false;  // GRANT or REVOKE … ON something; those get in each other's way
   bool only_drops_role = false;    // nothing but DROP ROLE [IF EXISTS]
   bool changes_session = false;    // leaves settings, locks or objects behind in the session
+  bool limits_connections = false;  // CONNECTION LIMIT
 };
 
 // Looks at a list of statements; each element holds one or several whole statements. Refused as by

@@ -25,6 +25,28 @@ TEST_F(Issue, the_holder_can_log_in_until_the_lease_ends) {
             "2027-01-15 09:00:00");
 }
 
+// Else one leased role could take every connection, and nobody could come in to end it.
+TEST_F(Issue, the_sessions_of_one_role_are_limited) {
+  const auto limit = [&](const Leased& leased) {
+    return world_.database.superuser().value("SELECT rolconnlimit FROM pg_roles WHERE rolname = '" +
+                                             leased.username + "'");
+  };
+  world_.role("usual");
+  EXPECT_EQ(limit(world_.issue("usual")), "20");
+  world_.role("few", "", {{"connection_limit", 1}});
+  const Leased few = world_.issue("few");
+  EXPECT_EQ(limit(few), "1");
+  const auto session = world_.log_in(few);
+  EXPECT_FALSE(test::can_log_in(world_.database.url(few.username, few.password)));
+  world_.role("any", "", {{"connection_limit", 0}});
+  EXPECT_EQ(limit(world_.issue("any")), "-1");
+  world_.role("own", "",
+              {{"creation_statements",
+                {"CREATE ROLE \"{{name}}\" LOGIN CONNECTION LIMIT 3 PASSWORD '{{password}}' "
+                 "VALID UNTIL '{{expiration}}'"}}});
+  EXPECT_EQ(limit(world_.issue("own")), "3");
+}
+
 TEST_F(Issue, the_role_bears_the_mark_of_its_lease) {
   world_.role("ro");
   const Leased leased = world_.issue("ro");
