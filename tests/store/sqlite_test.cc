@@ -269,6 +269,7 @@ TEST_F(SqliteTest, ClosingMovesTheLogIntoTheFile) {
   EXPECT_EQ(count(), 1);
 }
 
+// Pain 7: what a start and each second cost must not depend on how many leases there are.
 TEST_F(SqliteTest, HotQueriesUseTheirIndex) {
   open();
   const Value text = std::string("x");

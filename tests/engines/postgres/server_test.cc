@@ -215,6 +215,7 @@ TEST_F(Tls, a_server_without_tls_is_refused_where_tls_is_asked_for) {
   EXPECT_THAT(reply.error().message, HasSubstr("SSL"));
 }
 
+// Pain 11: one database that hangs, and everybody waits for its lock.
 TEST(Frozen, a_target_that_hangs_costs_the_deadline_and_holds_no_other_target) {
   test::OwnServer server;
   PostgresWorld world(true, server.address());
