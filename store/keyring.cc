@@ -97,7 +97,15 @@ Status Keyring::insert(Writer& writer, std::int64_t version, std::int64_t create
   return ok();
 }
 
-Status Keyring::create(Writer& writer, const Secret& root_key) {
+// For each child a key of its own, so that what wraps one says nothing about another.
+Result<Secret> Keyring::key_for(const Keyring& child) const {
+  const auto keys = this->keys();
+  if (keys == nullptr) return is_sealed();
+  return Secret(hmac_sha256(keys->wrapping.reveal(),
+                            row_context("namespace_key", {namespace_, child.namespace_})));
+}
+
+Status Keyring::insert_first(Writer& writer, const Secret& outer_key) {
   auto keys = std::make_shared<Keys>();
   keys->wrapping = make_root_key(random_);
   keys->hashing = make_root_key(random_);
@@ -105,7 +113,7 @@ Status Keyring::create(Writer& writer, const Secret& root_key) {
   keys->data[1] = DataKey{make_root_key(random_), now};
 
   const Secret pair(keys->wrapping.reveal() + keys->hashing.reveal());
-  ASSIGN_OR_RETURN(std::string wrapped_pair, wrap(root_key.reveal(), 0, now, pair));
+  ASSIGN_OR_RETURN(std::string wrapped_pair, wrap(outer_key.reveal(), 0, now, pair));
   ASSIGN_OR_RETURN(std::string wrapped_data,
                    wrap(keys->wrapping.reveal(), 1, now, keys->data[1].key));
   RETURN_IF_ERROR(insert(writer, 0, now, std::move(wrapped_pair)));
@@ -114,28 +122,27 @@ Status Keyring::create(Writer& writer, const Secret& root_key) {
   return ok();
 }
 
-Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
-  if (root_key.reveal().size() != kAeadKeyBytes)
-    return Error{Errc::kInternal, "the root key has the wrong size"};
-  ASSIGN_OR_RETURN(
-      const std::vector<Row> rows,
-      reader.query("SELECT version, created_at, sealed FROM keyring WHERE namespace = $1 "
-                   "ORDER BY version",
-                   {Value{namespace_}}));
-  if (rows.empty())
-    return Error{Errc::kNotInitialized, "the server is not initialized; initialize it first"};
+Status Keyring::create(Writer& writer, const Secret& root_key) {
+  return insert_first(writer, root_key);
+}
+
+Status Keyring::create_under(Writer& writer, const Keyring& parent) {
+  ASSIGN_OR_RETURN(const Secret key, parent.key_for(*this));
+  return insert_first(writer, key);
+}
+
+Result<std::shared_ptr<Keyring::Keys>> Keyring::open_keys(const std::vector<Row>& rows,
+                                                          const Secret& outer_key,
+                                                          std::string_view wrong_key) const {
   auto keys = std::make_shared<Keys>();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::int64_t version = rows[i].integer(0);
     const std::int64_t created_at = rows[i].integer(1);
     if (version != static_cast<std::int64_t>(i)) return damaged("a row of the keyring is missing");
     if (version == 0) {
-      auto pair = unwrap(root_key.reveal(), version, created_at, rows[i].blob(2));
+      auto pair = unwrap(outer_key.reveal(), version, created_at, rows[i].blob(2));
       if (!pair || pair->reveal().size() != 2 * kAeadKeyBytes)
-        return Error{Errc::kCorrupt,
-                     "the root key does not open the keyring of this database: it is not the "
-                     "database that the key belongs to, or its keyring was changed. Check the "
-                     "configured path and seal, or restore a backup"};
+        return Error{Errc::kCorrupt, std::string(wrong_key)};
       keys->wrapping = Secret(pair->reveal().substr(0, kAeadKeyBytes));
       keys->hashing = Secret(pair->reveal().substr(kAeadKeyBytes));
       continue;
@@ -146,7 +153,18 @@ Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
     keys->data[version] = DataKey{std::move(*key), created_at};
   }
   if (keys->data.empty()) return damaged("the keyring has no data key");
+  return keys;
+}
 
+Status Keyring::read_keys(const Reader& reader, const Secret& outer_key, Error none,
+                          std::string_view wrong_key) {
+  ASSIGN_OR_RETURN(
+      const std::vector<Row> rows,
+      reader.query("SELECT version, created_at, sealed FROM keyring WHERE namespace = $1 "
+                   "ORDER BY version",
+                   {Value{namespace_}}));
+  if (rows.empty()) return none;
+  ASSIGN_OR_RETURN(auto keys, open_keys(rows, outer_key, wrong_key));
   const auto usage = reader.query_one("SELECT value FROM meta WHERE name = $1",
                                       {Value{usage_name(keys->data.rbegin()->first)}});
   if (!usage) return usage.error();
@@ -157,6 +175,42 @@ Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
     std::from_chars(text.data(), text.data() + text.size(), recorded);
   }
   install(std::move(keys), recorded);
+  return ok();
+}
+
+Status Keyring::unlock(const Reader& reader, const Secret& root_key) {
+  if (root_key.reveal().size() != kAeadKeyBytes)
+    return Error{Errc::kInternal, "the root key has the wrong size"};
+  return read_keys(
+      reader, root_key,
+      {Errc::kNotInitialized, "the server is not initialized; initialize it first"},
+      "the root key does not open the keyring of this database: it is not the database that the "
+      "key belongs to, or its keyring was changed. Check the configured path and seal, or restore "
+      "a backup");
+}
+
+Status Keyring::unlock_under(const Reader& reader, const Keyring& parent) {
+  ASSIGN_OR_RETURN(const Secret key, parent.key_for(*this));
+  return read_keys(reader, key, {Errc::kNotFound, "the namespace has no keys"},
+                   "the keys of a namespace do not open: the database was changed or damaged. The "
+                   "operator must restore a backup");
+}
+
+Status Keyring::destroy(Writer& writer) const {
+  // Written over first, with as many bytes: they stand in the same place of the same page.
+  ASSIGN_OR_RETURN(const auto rows,
+                   writer.query("SELECT version, sealed FROM keyring WHERE namespace = $1",
+                                {Value{namespace_}}));
+  if (rows.empty()) return Error{Errc::kNotFound, "the namespace has no keys"};
+  for (const Row& row : rows)
+    RETURN_IF_ERROR(
+        writer.execute("UPDATE keyring SET sealed = $1 WHERE namespace = $2 AND version = $3",
+                       {Value{Blob{std::string(row.blob(1).size(), '\0')}}, Value{namespace_},
+                        Value{row.integer(0)}}));
+  RETURN_IF_ERROR(writer.execute("DELETE FROM keyring WHERE namespace = $1", {Value{namespace_}}));
+  for (const Row& row : rows)
+    RETURN_IF_ERROR(
+        writer.execute("DELETE FROM meta WHERE name = $1", {Value{usage_name(row.integer(0))}}));
   return ok();
 }
 
@@ -200,7 +254,8 @@ Status Keyring::rotate(Database& database) {
     ASSIGN_OR_RETURN(const auto row,
                      writer.query_one("SELECT max(version) FROM keyring WHERE namespace = $1",
                                       {Value{namespace_}}));
-    version = row->integer_or_null(0).value_or(0) + 1;
+    if (row->is_null(0)) return Error{Errc::kNotFound, "the namespace has no keys any more"};
+    version = row->integer(0) + 1;
     if (version > kVersionMax) return Error{Errc::kTooLarge, "the keyring has no further versions"};
     ASSIGN_OR_RETURN(std::string sealed,
                      wrap(keys->wrapping.reveal(), version, added.created_at, added.key));

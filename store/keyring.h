@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -27,9 +28,10 @@ struct KeyStatus {
   std::uint64_t encryptions = 0;  // what it has sealed, as far as it was recorded
 };
 
-// The keys of one namespace, and the barrier that they make. The root key wraps the namespace's
-// keys (one that wraps, one that hashes), and these wrap the data keys, of which the newest seals
-// and all open. Formats: docs/storage.md.
+// The keys of one namespace, and the barrier that they make. The root key, or for all namespaces
+// but the first the keyring of that one, wraps the namespace's keys (one that wraps, one that
+// hashes), and these wrap the data keys, of which the newest seals and all open. Formats:
+// docs/storage.md.
 //
 // Thread-safe.
 class Keyring final : public Barrier {
@@ -40,6 +42,8 @@ class Keyring final : public Barrier {
   Keyring(const Keyring&) = delete;
   Keyring& operator=(const Keyring&) = delete;
 
+  const std::string& name_space() const { return namespace_; }
+
   // A keyring for the same namespace, locked.
   std::unique_ptr<Keyring> another() const;
 
@@ -47,15 +51,28 @@ class Keyring final : public Barrier {
   // its own for this, and throw it away if the write does not commit. kConflict: there are keys.
   Status create(Writer& writer, const Secret& root_key);
 
+  // As create(), with keys that `parent` wraps instead of the root key. kSealed: it is locked.
+  Status create_under(Writer& writer, const Keyring& parent);
+
   // Takes the keys into memory. kNotInitialized: the namespace has none; kCorrupt: this root key
   // does not open them, or rows were changed. When it fails the keyring is as before.
   Status unlock(const Reader& reader, const Secret& root_key);
+
+  // As unlock(), for keys of create_under(). kSealed: `parent` is locked; kNotFound: the namespace
+  // has no keys.
+  Status unlock_under(const Reader& reader, const Keyring& parent);
+
+  // Overwrites and removes the namespace's keys in the database. What they sealed cannot be opened
+  // any more once this is committed and lock() was called; the bytes are gone from the files after
+  // Database::forget_deleted(). kNotFound: there are none.
+  Status destroy(Writer& writer) const;
 
   // Zeroes the keys in memory; when this returns nobody uses them any more.
   void lock();
   bool is_unlocked() const;
 
-  // Adds a data key that seals from now on. kSealed: locked. Errors of the database: no change.
+  // Adds a data key that seals from now on. kSealed: locked; kNotFound: the keys were destroyed.
+  // Errors of the database: no change.
   Status rotate(Database& database);
 
   // kSealed: locked.
@@ -83,6 +100,12 @@ class Keyring final : public Barrier {
     std::map<std::int64_t, DataKey> data;  // by version, from 1 without gaps
   };
 
+  Result<Secret> key_for(const Keyring& child) const;
+  Status insert_first(Writer& writer, const Secret& outer_key);
+  Result<std::shared_ptr<Keys>> open_keys(const std::vector<Row>& rows, const Secret& outer_key,
+                                          std::string_view wrong_key) const;
+  Status read_keys(const Reader& reader, const Secret& outer_key, Error none,
+                   std::string_view wrong_key);
   Result<std::string> wrap(std::string_view wrapping_key, std::int64_t version,
                            std::int64_t created_at, const Secret& key) const;
   Result<Secret> unwrap(std::string_view wrapping_key, std::int64_t version,

@@ -78,6 +78,11 @@ class Database {
   // throw, or use the database by another way (kInternal). kUnavailable: the commit failed (disk
   // full, I/O error); the message says what to do. kOverloaded: too many writes are waiting.
   virtual Status write(const std::function<Status(Writer&)>& writer) = 0;
+
+  // Returns when no file of the database holds what was deleted or replaced before the call.
+  // (Backups do, and so may blocks that the file system has given back.) kUnavailable: not yet,
+  // because of reads without a gap or the disk; it is tried again with every later write.
+  virtual Status forget_deleted() = 0;
 };
 
 }  // namespace curfew::store

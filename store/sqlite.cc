@@ -17,6 +17,8 @@ namespace {
 // when a damaged page is read.
 constexpr std::uint64_t kQuickCheckBytesMax = 4 * 1024 * 1024;
 constexpr Millis kGateWaitMax{100};
+constexpr int kEmptyLogAttempts = 50;
+constexpr Millis kEmptyLogPause{50};
 
 // The connections that read. Thread-safe.
 class ReaderPool {
@@ -78,11 +80,42 @@ class ReaderPool {
   bool gate_closed_ = false;
 };
 
+// A wish of callers that the thread that writes fulfils. Thread-safe.
+class Wish {
+ public:
+  void make() {
+    const std::scoped_lock lock(mutex_);
+    open_ = true;
+  }
+  bool is_open() const {
+    const std::scoped_lock lock(mutex_);
+    return open_;
+  }
+  void fulfil() {
+    const std::scoped_lock lock(mutex_);
+    open_ = false;
+    fulfilled_.notify_all();
+  }
+  bool wait(Millis time) {
+    std::unique_lock lock(mutex_);
+    return fulfilled_.wait_for(lock, time, [&] { return !open_; });
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable fulfilled_;
+  bool open_ = false;
+};
+
 class SqliteSession final : public CommitSession {
  public:
   SqliteSession(std::unique_ptr<SqliteConnection> connection, const SqliteOptions& options,
-                ReaderPool& readers, Log& log)
-      : connection_(std::move(connection)), options_(options), readers_(readers), log_(log) {}
+                ReaderPool& readers, Wish& empty_log, Log& log)
+      : connection_(std::move(connection)),
+        options_(options),
+        readers_(readers),
+        empty_log_(empty_log),
+        log_(log) {}
 
   Writer& writer() override { return *connection_; }
   // The lock is taken at once: a transaction that could still fail to get it is of no use.
@@ -114,10 +147,12 @@ class SqliteSession final : public CommitSession {
 
  private:
   void overwrite_failed_commit();
+  void empty_log_if_quiet();
 
   const std::unique_ptr<SqliteConnection> connection_;
   const SqliteOptions& options_;
   ReaderPool& readers_;
+  Wish& empty_log_;
   Log& log_;
   std::int64_t failed_commits_ = 0;
   int checkpointed_at_pages_ = 0;
@@ -143,18 +178,28 @@ void SqliteSession::overwrite_failed_commit() {
   log_.warn("could not write over a failed commit", {{"detail", done.error().detail}});
 }
 
+void SqliteSession::empty_log_if_quiet() {
+  const bool quiet = readers_.is_quiet();
+  if (!quiet && readers_.is_gate_closed()) return;
+  if (quiet) {
+    if (auto emptied = connection_->checkpoint(true); emptied)
+      empty_log_.fulfil();
+    else
+      log_.warn("database log could not be emptied", {{"detail", emptied.error().detail}});
+  }
+  readers_.open_gate();
+  waits_for_quiet_ = false;
+  retry_at_pages_ = connection_->wal_pages() + options_.wal_pages_max / 4;
+}
+
 void SqliteSession::tidy() {
   const int pages = connection_->wal_pages();
+  if (empty_log_.is_open() && !waits_for_quiet_) {
+    readers_.close_gate();
+    waits_for_quiet_ = true;
+  }
   if (waits_for_quiet_) {
-    const bool quiet = readers_.is_quiet();
-    if (!quiet && readers_.is_gate_closed()) return;
-    if (quiet) {
-      if (auto emptied = connection_->checkpoint(true); !emptied)
-        log_.warn("database log could not be emptied", {{"detail", emptied.error().detail}});
-    }
-    readers_.open_gate();
-    waits_for_quiet_ = false;
-    retry_at_pages_ = connection_->wal_pages() + options_.wal_pages_max / 4;
+    empty_log_if_quiet();
     return;
   }
   if (pages < checkpointed_at_pages_) checkpointed_at_pages_ = 0;  // the log started anew
@@ -180,6 +225,7 @@ struct SqliteDatabase::Parts {
   const SqliteOptions options;
   std::unique_ptr<DatabaseFile> file;
   ReaderPool readers;
+  Wish empty_log;
   std::unique_ptr<GroupCommit> commits;
 };
 
@@ -218,6 +264,17 @@ Status SqliteDatabase::read(const std::function<Status(const Reader&)>& reader) 
 
 Status SqliteDatabase::write(const std::function<Status(Writer&)>& writer) {
   return parts_->commits->write(writer);
+}
+
+Status SqliteDatabase::forget_deleted() {
+  parts_->empty_log.make();
+  for (int attempt = 0; attempt < kEmptyLogAttempts; ++attempt) {
+    // Nothing to write, but the log is looked after when it is done.
+    RETURN_IF_ERROR(write([](Writer&) { return ok(); }));
+    if (parts_->empty_log.wait(kEmptyLogPause)) return ok();
+  }
+  return Error{Errc::kUnavailable,
+               "the database's log could not be emptied yet; it is tried again with every write"};
 }
 
 CommitStats SqliteDatabase::stats() const {
@@ -276,7 +333,8 @@ Result<std::unique_ptr<SqliteDatabase>> open_sqlite(const std::string& path,
     parts->readers.add(std::move(*reader));
   }
   parts->commits = std::make_unique<GroupCommit>(
-      std::make_unique<SqliteSession>(std::move(*writer), parts->options, parts->readers, log),
+      std::make_unique<SqliteSession>(std::move(*writer), parts->options, parts->readers,
+                                      parts->empty_log, log),
       options.commit, log);
   std::unique_ptr<SqliteDatabase> database(new SqliteDatabase(std::move(parts)));
   if (Status migrated = database->write(migrate); !migrated)

@@ -35,6 +35,7 @@ class SqliteDatabase final : public Database {
 
   Status read(const std::function<Status(const Reader&)>& reader) const override;
   Status write(const std::function<Status(Writer&)>& writer) override;
+  Status forget_deleted() override;
 
   CommitStats stats() const;
 

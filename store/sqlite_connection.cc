@@ -165,6 +165,8 @@ Status SqliteConnection::configure() {
     RETURN_IF_ERROR(control("PRAGMA query_only = ON"));
   } else {
     RETURN_IF_ERROR(control(std::string("PRAGMA synchronous = ") + options_.synchronous));
+    // What is deleted is overwritten: a destroyed key must not stay behind in a free page.
+    RETURN_IF_ERROR(control("PRAGMA secure_delete = ON"));
     sqlite3_wal_hook(handle_, remember_wal_pages, &wal_pages_);
   }
   sqlite3_set_authorizer(handle_, authorize, &restricted_);

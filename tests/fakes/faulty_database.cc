@@ -96,4 +96,9 @@ Status FaultyDatabase::write(const std::function<Status(store::Writer&)>& writer
   return written;
 }
 
+Status FaultyDatabase::forget_deleted() {
+  RETURN_IF_ERROR(write([](store::Writer&) { return ok(); }));
+  return inner_.forget_deleted();
+}
+
 }  // namespace curfew::fakes

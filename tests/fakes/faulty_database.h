@@ -34,6 +34,7 @@ class FaultyDatabase final : public store::Database {
 
   Status read(const std::function<Status(const store::Reader&)>& reader) const override;
   Status write(const std::function<Status(store::Writer&)>& writer) override;
+  Status forget_deleted() override;  // a write, as far as faults are concerned
 
  private:
   struct Fault {
