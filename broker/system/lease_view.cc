@@ -10,6 +10,19 @@ Json time_or_null(const std::optional<WallTime>& time) {
   return time ? Json(format_rfc3339(*time)) : Json(nullptr);
 }
 
+// What is taken away, or was, has no time left, whenever it would have ended by itself.
+std::int64_t seconds_left(const Lease& lease, WallTime now) {
+  if (lease.state != LeaseState::kPending && lease.state != LeaseState::kActive) return 0;
+  return std::chrono::floor<Seconds>(lease.expires_at - now).count();
+}
+
+// What is done of a revocation that is not over; afterwards the receipt has it.
+Json phases_of(const Lease& lease) {
+  Json done = Json::object();
+  for (const auto& [name, note] : lease.phases) done[name] = note;
+  return done;
+}
+
 }  // namespace
 
 Json lease_view(const Lease& lease, WallTime now) {
@@ -18,7 +31,7 @@ Json lease_view(const Lease& lease, WallTime now) {
               {"expire_time", format_rfc3339(lease.expires_at)},
               {"last_renewal", time_or_null(lease.last_renewal)},
               {"renewable", lease.renewable && lease.state == LeaseState::kActive},
-              {"ttl", std::chrono::floor<Seconds>(lease.expires_at - now).count()},
+              {"ttl", seconds_left(lease, now)},
               {"state", lease_state_name(lease.state)}};
   const engines::Attribution& by = lease.attribution;
   out["attribution"] = {{"agent", agent_of(by)},     {"display_name", by.display_name},
@@ -29,6 +42,7 @@ Json lease_view(const Lease& lease, WallTime now) {
     out["attempts"] = lease.attempts;
     out["next_attempt"] = time_or_null(lease.next_action_at);
     if (!lease.error.empty()) out["revoke_error"] = lease.error;
+    if (!lease.phases.empty()) out["phases"] = phases_of(lease);
   }
   if (!lease.receipt.is_null()) out["receipt"] = lease.receipt;
   return out;

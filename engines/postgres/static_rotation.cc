@@ -121,7 +121,10 @@ Status StaticRotation::change_and_record(Work& work) {
   ++password.failures;
   password.retry_at = services_.clock.wall() + std::min(delay, options_.retry_max);
   password.error = changed.error().message.substr(0, kErrorBytesMax);
-  const Status recorded = save(work);
+  // What the target refused may mean that the present password is of no use either.
+  const bool look = changed.error().code == Errc::kRefused && !password.next &&
+                    !password.password.empty() && !password.importing;
+  const Status recorded = look && look_at_current(work) ? ok() : save(work);
   services_.log.warn("static role not rotated",
                      {{"role", work.role.name},
                       {"target", work.config.name},
@@ -302,7 +305,7 @@ Status StaticRotation::check_user(const StaticRole& role) {
   return check_account(account, role.username);
 }
 
-Status StaticRotation::try_current(Work& work) {
+Status StaticRotation::look_at_current(Work& work) {
   StaticPassword& password = work.password;
   ASSIGN_OR_RETURN(const Login login, log_in(work, password.password));
   const bool worked = password.problem.empty();
@@ -391,7 +394,7 @@ Result<StaticRotation::Outcome> StaticRotation::tend_role(const std::string& nam
   if (done && is_due(work.role, work.password)) {
     done = change_and_record(work);
   } else if (done && is_login_due(work.password)) {
-    done = try_current(work);
+    done = look_at_current(work);
   }
   Outcome outcome;
   outcome.target_down = !done && target_is_down(done.error());

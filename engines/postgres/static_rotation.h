@@ -89,7 +89,8 @@ class StaticRotation {
   Status settle(Work& work);
   Status promote(Work& work, Login login);
   Status change_and_record(Work& work);
-  Status try_current(Work& work);
+  // Logs in with the present password, and stores what that says about it, with the rest of `work`.
+  Status look_at_current(Work& work);
   std::string why_rejected(Work& work) const;
   bool is_due(const StaticRole& role, const StaticPassword& password) const;
   bool is_login_due(const StaticPassword& password) const;

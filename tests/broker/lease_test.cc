@@ -230,6 +230,8 @@ TEST_F(LeaseTest,
   const Json lease = show(id);
   EXPECT_EQ(lease.at("state"), "quarantined");
   EXPECT_EQ(lease.at("revoke_error"), "something depends on it");
+  EXPECT_TRUE(lease.at("phases").contains("lock_out")) << lease;
+  EXPECT_EQ(lease.at("ttl"), 0) << "it gives no access, whenever it would have ended";
   const Json listed =
       call(Operation::kRead, "sys/leases", {{"type", "irrevocable"}})->data.at("leases");
   ASSERT_EQ(listed.size(), 1u);

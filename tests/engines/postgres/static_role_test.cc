@@ -287,6 +287,21 @@ TEST_F(StaticRoles, statements_that_do_not_set_the_password_are_found_out) {
   EXPECT_TRUE(world_.logs_in(first));
 }
 
+TEST_F(StaticRoles, pain_13_a_rotation_that_is_refused_tells_whether_the_password_still_works) {
+  world_.must_write("app", {{"rotation_period", "24h"}});
+  const std::string first = world_.password("app");
+  world_.sql("ALTER ROLE \"" + world_.user() + "\" NOLOGIN");
+  EXPECT_THAT(error_of(world_.rotate("app")), HasSubstr("may not log in"));
+  EXPECT_EQ(world_.password("app"), "");  // at once, not an hour later
+  EXPECT_EQ(world_.show("app")["state"], "broken");
+  world_.sql("ALTER ROLE \"" + world_.user() + "\" LOGIN");
+  world_.advance(minutes{1});
+  world_.tend();
+  EXPECT_EQ(world_.show("app")["state"], "good");
+  EXPECT_NE(world_.password("app"), first);
+  EXPECT_TRUE(world_.logs_in(world_.password("app")));
+}
+
 struct Drift {
   const char* name;
   const char* sql;  // $ is the user
