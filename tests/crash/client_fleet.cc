@@ -17,10 +17,17 @@ int roll(std::mt19937_64& dice, int sides) {
 }  // namespace
 
 ClientFleet::ClientFleet(e2e::ServerProcess& server, const e2e::AgentWorld& world,
-                         const test::TestDatabase& target, int clients, std::uint64_t seed)
-    : server_(server), world_(world), target_(target), token_(server.root_token()) {
+                         const test::TestDatabase& target, RotatedUser& rotated, int clients,
+                         std::uint64_t seed)
+    : server_(server),
+      world_(world),
+      target_(target),
+      rotated_(rotated),
+      token_(server.root_token()) {
   for (int i = 0; i < clients; ++i)
     threads_.emplace_back([this, seed, i] { run(seed + static_cast<std::uint64_t>(i)); });
+  threads_.emplace_back(
+      [this, seed, clients] { run_rotations(seed + static_cast<std::uint64_t>(clients)); });
 }
 
 ClientFleet::~ClientFleet() {
@@ -104,6 +111,20 @@ void ClientFleet::run(std::uint64_t seed) {
     step(dice, held);
     end();
     std::this_thread::sleep_for(std::chrono::milliseconds(2 + roll(dice, 14)));
+  }
+}
+
+void ClientFleet::run_rotations(std::uint64_t seed) {
+  Dice dice(seed);
+  while (begin()) {
+    const int status = rotated_.rotate();
+    if (status == 204) {
+      count(&ClientCounts::rotated);
+    } else {
+      count_failure(status);
+    }
+    end();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2 + roll(dice, 40)));
   }
 }
 

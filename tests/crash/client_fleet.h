@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/crash/rotated_user.h"
 #include "tests/e2e/agent_world.h"
 
 namespace curfew::crash {
@@ -27,6 +28,7 @@ struct ClientCounts {
   int renewed = 0;
   int revoked = 0;  // and confirmed
   int tokens_ended = 0;
+  int rotated = 0;                 // passwords of the static role
   std::map<int, int> failed = {};  // calls by the status of their answer; 0: none came
 };
 
@@ -34,9 +36,10 @@ struct ClientCounts {
 // revokes, and goes on whatever errors it gets. Thread-safe.
 class ClientFleet {
  public:
-  // All outlive this.
+  // All outlive this. One more client changes the password of `rotated`.
   ClientFleet(e2e::ServerProcess& server, const e2e::AgentWorld& world,
-              const test::TestDatabase& target, int clients, std::uint64_t seed);
+              const test::TestDatabase& target, RotatedUser& rotated, int clients,
+              std::uint64_t seed);
   ~ClientFleet();  // stops
   ClientFleet(const ClientFleet&) = delete;
   ClientFleet& operator=(const ClientFleet&) = delete;
@@ -62,6 +65,7 @@ class ClientFleet {
   using Dice = std::mt19937_64;
 
   void run(std::uint64_t seed);
+  void run_rotations(std::uint64_t seed);
   bool begin();
   void end();
   void step(Dice& dice, std::vector<Held>& held);
@@ -79,6 +83,7 @@ class ClientFleet {
   e2e::ServerProcess& server_;
   const e2e::AgentWorld& world_;
   const test::TestDatabase& target_;
+  RotatedUser& rotated_;
   const std::string token_;
 
   mutable std::mutex mutex_;

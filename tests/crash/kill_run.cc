@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tests/crash/invariants.h"
+#include "tests/crash/rotated_user.h"
 
 namespace curfew::crash {
 namespace {
@@ -32,16 +33,18 @@ class KillRun {
     server_.must("PUT", "sys/audit/file",
                  {{"type", "file"}, {"options", {{"file_path", server_.path("audit.log")}}}});
     invariants_.emplace(server_, *world_, target_);
+    rotated_.emplace(server_, target_);
   }
 
   KillFigures run() {
     const auto began = Steady::now();
-    ClientFleet fleet(server_, *world_, target_, plan_.clients, plan_.seed * 1000);
+    ClientFleet fleet(server_, *world_, target_, *rotated_, plan_.clients, plan_.seed * 1000);
     fleet_ = &fleet;
     rounds("server", figures_.server_kills, [this] { kill_server(); });
     rounds("target", figures_.target_kills, [this] { kill_target(); });
     rounds("both", figures_.both_kills, [this] { kill_both(); });
     fleet.stop();
+    note(rotated_->check_served());
     end_all();
     note(invariants_->after_the_end(fleet.delivered(), server_.path("audit.log"),
                                     plan_.wait_for_interrupted));
@@ -66,6 +69,7 @@ class KillRun {
       note(invariants_->while_leases_live(
           {all.begin() + static_cast<std::ptrdiff_t>(checked_), all.end()}));
       checked_ = all.size();
+      note(rotated_->check());
       fleet_->resume();
       if (kills % 10 == 0 || kills == plan_.kills_each)
         progress_ << what << ": " << kills << " kills, " << all.size() << " credentials delivered, "
@@ -146,6 +150,7 @@ class KillRun {
   test::TestDatabase target_;
   std::optional<e2e::AgentWorld> world_;
   std::optional<Invariants> invariants_;
+  std::optional<RotatedUser> rotated_;
   ClientFleet* fleet_ = nullptr;
   std::size_t checked_ = 0;  // of the delivered ones
   KillFigures figures_;
@@ -169,6 +174,7 @@ void print(const KillPlan& plan, const KillFigures& figures, std::ostream& out) 
   row("  renewals                  ", figures.clients.renewed);
   row("  revocations confirmed     ", figures.clients.revoked);
   row("  tokens ended              ", figures.clients.tokens_ended);
+  row("passwords rotated           ", figures.clients.rotated);
   for (const auto& [status, calls] : figures.clients.failed)
     row(status == 0 ? "calls without an answer      "
                     : ("calls answered with " + std::to_string(status) + "      ").c_str(),

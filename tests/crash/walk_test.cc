@@ -56,6 +56,7 @@ struct Turn {
   bool end_confirmed = false;                // somebody was told that it has ended
   bool end_promised = false;                 // … that it ends soon
   std::optional<WallTime> renewed_until;     // … that it lives so long
+  bool rotated = false;                      // somebody was told that the password was changed
 };
 
 // Walks through the steps of an operation: the first time its first step fails, then its second,
@@ -65,13 +66,17 @@ class FaultWalk : public TargetWorld {
  protected:
   using Part = std::function<void(Turn&)>;
 
-  // `prepare` meets no fault, `act` does.
-  void walk(const Part& prepare, const Part& act) {
+  // `prepare` meets no fault, `act` does; `check` looks at what is special to the operation once
+  // everything works again: at once, when it may be undecided, and later, when it may not.
+  enum class When { kAtOnce, kLater };
+  using Check = std::function<void(Turn&, When)>;
+  void walk(
+      const Part& prepare, const Part& act, const Check& check = [](Turn&, When) {}) {
     int turns = 0;
     std::map<FaultKind::Where, int> steps;
     for (const FaultKind& kind : all_faults()) {
       int n = 1;
-      while (n < kStepsMax && take_turn(kind, n, prepare, act) && !HasFailure()) ++n;
+      while (n < kStepsMax && take_turn(kind, n, prepare, act, check) && !HasFailure()) ++n;
       ASSERT_LT(n, kStepsMax);
       if (HasFailure()) return;
       turns += n - 1;
@@ -94,7 +99,8 @@ class FaultWalk : public TargetWorld {
 
  private:
   // Whether the operation has a step `n`.
-  bool take_turn(const FaultKind& kind, int n, const Part& prepare, const Part& act) {
+  bool take_turn(const FaultKind& kind, int n, const Part& prepare, const Part& act,
+                 const Check& check) {
     SCOPED_TRACE(fmt::format("step {}: {}", n, kind.name));
     begin_again();
     Turn turn;
@@ -105,7 +111,9 @@ class FaultWalk : public TargetWorld {
     if (turn.end_confirmed) expect_gone(turn, "its end was confirmed");
     if (kind.dies && struck) begin_again();
     heal();
+    check(turn, When::kAtOnce);
     settle();
+    check(turn, When::kLater);
     check_live(turn);
     clock_.advance(std::chrono::hours{2});
     settle();
@@ -269,6 +277,82 @@ TEST_F(FaultWalk, ending_the_token_that_asked) {
         turn.end_promised = write("auth/token/revoke", {{"token", turn.token}}).has_value();
         (void)broker_->run_due();
       });
+}
+
+// What is served at any time logs in, and in the end something is served; a change that was
+// confirmed has happened.
+class RotationWalk : public FaultWalk {
+ protected:
+  RotationWalk() : user_(target_.login("")) {
+    must_write("database/static-roles/billing",
+               {{"db_name", "app"}, {"username", user_.user}, {"rotation_period", 0}});
+  }
+
+  // "" where none is served.
+  std::string served() {
+    const auto answer = call(Operation::kRead, "database/static-creds/billing", {});
+    return answer ? answer->data.at("password").get<std::string>() : "";
+  }
+  bool logs_in(const std::string& password) const {
+    return test::can_log_in(target_.url(user_.user, password));
+  }
+
+  const test::TestDatabase::Login user_;  // of long standing
+};
+
+TEST_F(RotationWalk, rotating) {
+  walk([&](Turn& turn) { turn.password = served(); },
+       [&](Turn& turn) {
+         turn.rotated = write("database/rotate-role/billing", Json::object()).has_value();
+       },
+       [&](Turn& turn, When when) {
+         const std::string now = served();
+         if (now.empty()) {
+           EXPECT_EQ(when, When::kAtOnce) << "nothing is served for ever";
+           return;
+         }
+         EXPECT_TRUE(logs_in(now)) << "served, and does not log in";
+         EXPECT_EQ(logs_in(turn.password), now == turn.password) << "two passwords work, or none";
+         if (turn.rotated) {
+           EXPECT_NE(now, turn.password);
+         }
+       });
+}
+
+TEST_F(RotationWalk, rotating_by_the_clock) {
+  must_write("database/static-roles/billing", {{"rotation_period", "3h"}});
+  walk(
+      [&](Turn& turn) {
+        clock_.advance(std::chrono::hours{4});
+        run_due();
+        turn.password = served();
+        clock_.advance(std::chrono::hours{3});
+      },
+      [&](Turn&) { (void)broker_->run_due(); },
+      [&](Turn& turn, When when) {
+        EXPECT_TRUE(served().empty() || logs_in(served())) << "served, and does not log in";
+        if (when == When::kAtOnce) return;
+        clock_.advance(std::chrono::minutes{5});  // what could not be looked at waits so long
+        run_due();
+        const std::string now = served();
+        EXPECT_TRUE(logs_in(now)) << "nothing is served for ever";
+        EXPECT_NE(now, turn.password) << "it was due, and was given up";
+        EXPECT_FALSE(logs_in(turn.password));
+      });
+}
+
+TEST_F(FaultWalk, rotating_the_brokers_own_login) {
+  walk([](Turn&) {},
+       [&](Turn& turn) {
+         turn.rotated = write("database/rotate-root/app", Json::object()).has_value();
+       },
+       [&](Turn& turn, When when) {
+         if (when == When::kAtOnce && !turn.rotated) return;
+         begin_again();  // with the password that is on record, over new connections
+         hold(turn, must_issue("1h"));
+         EXPECT_FALSE(test::can_log_in(target_.url(login_.user, login_.password)) && turn.rotated)
+             << "the password from before it still works";
+       });
 }
 
 }  // namespace
