@@ -43,14 +43,33 @@ WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid 
       oid, kQuarantineRole);
 }
 
+// The statement that gives the right whose absence `message` reports. The new owner of a schema
+// needs one on the database, that of a foreign server one on its wrapper; the server names them.
+std::string missing_grant(std::string_view message) {
+  for (const auto& [what, right] :
+       {std::pair{"database ", "CREATE ON DATABASE"},
+        std::pair{"foreign-data wrapper ", "USAGE ON FOREIGN DATA WRAPPER"},
+        std::pair{"schema ", "CREATE ON SCHEMA"},
+        std::pair{"tablespace ", "CREATE ON TABLESPACE"}}) {
+    const std::string begin = std::string("permission denied for ") + what;
+    const auto at = message.find(begin);
+    if (at == std::string_view::npos) continue;
+    std::string_view name = message.substr(at + begin.size());
+    name = name.substr(0, name.find(" (SQLSTATE"));
+    return fmt::format("GRANT {} {} TO {}", right, quote_identifier(name), kQuarantineRole);
+  }
+  return fmt::format("GRANT CREATE ON SCHEMA … TO {}", kQuarantineRole);
+}
+
 Error explained(Error error, const FoundRole& role, const Connection& connection) {
+  const std::string grant = missing_grant(error.message);
   error.message = fmt::format("cleaning up behind database role \"{}\" in database \"{}\": {}",
                               role.name, connection.database(), error.message);
   if (!connection.is_superuser() && connection.sqlstate() == "42501")
     error.message += fmt::format(
-        "; the broker's login {} may not do this: let it own the schema, GRANT CREATE ON SCHEMA … "
-        "TO {} for what is kept, or clean up by hand",
-        connection.login(), kQuarantineRole);
+        "; the broker's login {} may not do this: let it own the schema, {} for what is kept "
+        "(CREATE ROLE {} NOLOGIN if there is none), or clean up by hand",
+        connection.login(), grant, kQuarantineRole);
   return error;
 }
 

@@ -119,6 +119,26 @@ TEST_P(Cleaning, everything_that_holds_data_is_kept) {
 }
 
 // Fact 5: a function must not live on with somebody else's rights.
+TEST_P(Cleaning, a_right_that_lacks_for_keeping_things_is_named) {
+  if (login_.user.empty()) return;  // a superuser lacks none
+  const std::string group = world_.database.role_prefix() + "-makers";
+  admin_.run("CREATE ROLE \"" + group + "\"; GRANT CREATE ON DATABASE " + world_.database.name() +
+             " TO \"" + group + "\"; GRANT \"" + group + "\" TO \"" + leased_.username +
+             "\"; REVOKE CREATE ON DATABASE " + world_.database.name() + " FROM " + login_.user +
+             " CASCADE");
+  as_leased("CREATE SCHEMA own; CREATE TABLE own.work AS SELECT 1 AS a");
+  const auto stuck = engine_revoke();
+  ASSERT_FALSE(stuck.has_value());
+  const std::string grant =
+      "GRANT CREATE ON DATABASE \"" + world_.database.name() + "\" TO curfew_quarantine";
+  EXPECT_THAT(stuck.error().message, HasSubstr(grant));
+  EXPECT_THAT(stuck.error().message, HasSubstr("CREATE ROLE curfew_quarantine NOLOGIN"));
+  admin_.try_run("CREATE ROLE curfew_quarantine NOLOGIN");  // another test may have made it
+  admin_.run(grant);
+  revoke();
+  EXPECT_EQ(owner_of("own.work"), "curfew_quarantine");
+}
+
 TEST_P(Cleaning, functions_and_views_are_dropped) {
   as_leased(
       "CREATE FUNCTION evil() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS "
