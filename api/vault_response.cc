@@ -42,6 +42,7 @@ std::string auth_text(const Auth& auth) {
   out.add("accessor", auth.accessor);
   out.add("policies", auth.policies);
   out.add("token_policies", auth.token_policies);
+  if (!auth.identity_policies.empty()) out.add("identity_policies", auth.identity_policies);
   out.add("metadata", auth.metadata);
   out.add("lease_duration", whole_seconds(auth.lease_duration));
   out.add("renewable", auth.renewable);

@@ -44,8 +44,8 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                                                     config.seal, program->random, *program->log));
   program->broker = std::make_unique<broker::Broker>(
       broker::Broker::Dependencies{*program->database, *program->keyring, *program->seal,
-                                   program->registry, program->clock, program->random,
-                                   *program->log},
+                                   program->registry, program->auth_methods, program->clock,
+                                   program->random, *program->log},
       broker::BrokerOptions{.version = version,
                             .revoker = {.max_attempts = config.max_attempts},
                             .retry = config.retry,

@@ -25,6 +25,7 @@ struct Program {
   SystemClock clock;
   SystemRandom random;
   engines::Registry registry;
+  broker::AuthRegistry auth_methods;
   std::unique_ptr<store::Database> database;
   std::unique_ptr<store::Keyring> keyring;
   std::unique_ptr<store::Seal> seal;

@@ -7,10 +7,11 @@
 #include "base/result.h"
 #include "base/route.h"
 #include "base/secret.h"
+#include "broker/identity/identities.h"
 #include "broker/request.h"
 #include "broker/token/token.h"
 #include "engines/engine.h"
-#include "policy/acl.h"
+#include "policy/rights.h"
 
 namespace curfew::broker {
 
@@ -18,7 +19,8 @@ namespace curfew::broker {
 struct Caller {
   Token token;
   Secret secret;  // the token itself, as it was sent
-  std::shared_ptr<const policy::Acl> acl;
+  std::shared_ptr<const policy::Rights> rights;
+  std::shared_ptr<const Standing> standing;  // nullptr: no entity is behind the token
 };
 
 // One request to a path of the broker's own (sys/, auth/token/).

@@ -1,6 +1,9 @@
 #include "broker/broker.h"
 
 #include "broker/audit/audit_broker.h"
+#include "broker/auth/auth_mounts.h"
+#include "broker/auth/login_service.h"
+#include "broker/identity/authority.h"
 #include "broker/lease/end_operation.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
@@ -32,6 +35,14 @@ Status keep_keys(store::Keyring& keyring, store::Database& database) {
 
 }  // namespace
 
+class NoIdentities final : public Identities {
+ public:
+  Result<std::string> sign_in(const SignIn&, WallTime) override { return std::string(); }
+  Result<std::shared_ptr<const Standing>> standing(const std::string&) const override {
+    return std::shared_ptr<const Standing>();
+  }
+};
+
 // In the order in which they need each other; destroyed in the reverse order.
 struct Broker::Parts {
   Parts(Dependencies given, BrokerOptions o)
@@ -41,8 +52,8 @@ struct Broker::Parts {
         keyring(given.keyring),
         records(given.keyring, "root"),
         guard(given.clock, options.clock.jump_max, given.log),
-        d{given.database, given.keyring, given.seal, given.registry,
-          guard,          given.random,  given.log},
+        d{given.database,     given.keyring, given.seal,   given.registry,
+          given.auth_methods, guard,         given.random, given.log},
         lifecycle(d.seal, d.clock, d.random, d.log),
         token_store(d.database, d.keyring),
         lease_store(d.database, d.keyring, d.log),
@@ -56,6 +67,10 @@ struct Broker::Parts {
         mounts({d.database, records, lease_store, passwords, d.registry, d.clock, d.random, d.log,
                 [this] { reaper.wake(); },
                 [this](const std::string& accessor) { caretaker.wake(accessor); }}),
+        auth_mounts({d.database, records, d.keyring, d.auth_methods, d.clock, d.random, d.log,
+                     [this] { reaper.wake(); }}),
+        authorities(policies, identities),
+        logins({auth_mounts, identities, tokens, policies, [this] { return token_mount.ttl(); }}),
         clock_keeper(guard, d.database, records),
         caretaker(mounts, d.clock, d.log, options.caretaker),
         breakers(options.breakers, d.clock, d.random),
@@ -78,7 +93,7 @@ struct Broker::Parts {
         reconciler({d.database, d.keyring, lease_store, claims, leases, mounts, d.clock, d.log},
                    options.reconciler, [this] { reaper.wake(); }),
         token_backend(
-            tokens, token_roles, policies, [this] { return token_mount.ttl(); },
+            tokens, token_roles, policies, logins, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
         system({lifecycle,
                 d.database,
@@ -88,6 +103,8 @@ struct Broker::Parts {
                 passwords,
                 mounts,
                 token_mount,
+                auth_mounts,
+                authorities,
                 lease_store,
                 leases,
                 quotas,
@@ -107,14 +124,16 @@ struct Broker::Parts {
                 options.version,
                 options.edge_metrics,
                 options.open_metrics}),
-        pipeline({lifecycle, tokens, policies, mounts, leases, retries, quotas, lockdowns, audit,
-                  system, token_backend, d.clock, d.log, [this] { reaper.wake(); }}) {
+        pipeline({lifecycle, tokens, policies, mounts, auth_mounts, authorities, logins, leases,
+                  retries, quotas, lockdowns, audit, system, token_backend, d.clock, d.log,
+                  [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
 
   Status keep_house() {
     RETURN_IF_ERROR(clock_keeper.remember());
+    auth_mounts.tidy();
     return keep_keys(keyring, database);
   }
 
@@ -122,6 +141,7 @@ struct Broker::Parts {
     RETURN_IF_ERROR(clock_keeper.resume());
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
+    RETURN_IF_ERROR(auth_mounts.load());
     RETURN_IF_ERROR(mounts.load());
     RETURN_IF_ERROR(quotas.load());
     lockdowns.load();
@@ -151,6 +171,7 @@ struct Broker::Parts {
     caretaker.stop();
     reconciler.stop();
     mounts.unload();
+    auth_mounts.unload();
     lockdowns.unload();
     policies.forget();
     quotas.unload();
@@ -158,7 +179,9 @@ struct Broker::Parts {
     audit.unload();
   }
 
-  Json describe() const { return describe_api(system, token_backend, mounts, options.version); }
+  Json describe() const {
+    return describe_api(system, token_backend, auth_mounts, mounts, options.version);
+  }
 
   const BrokerOptions options;
   Log& log;
@@ -178,6 +201,10 @@ struct Broker::Parts {
   Quotas quotas;
   AuditBroker audit;
   MountTable mounts;
+  NoIdentities identities;
+  AuthMounts auth_mounts;
+  Authorities authorities;
+  LoginService logins;
   ClockKeeper clock_keeper;
   Caretaker caretaker;
   LeaseClaims claims;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "broker/auth/auth_method.h"
 #include "broker/clock_keeper.h"
 #include "broker/handler.h"
 #include "broker/lease/lease_ends.h"
@@ -50,6 +51,7 @@ class Broker final : public Handler {
     store::Keyring& keyring;
     store::Seal& seal;
     const engines::Registry& registry;
+    const AuthRegistry& auth_methods;
     const Clock& clock;
     Random& random;
     Log& log;

@@ -118,11 +118,16 @@ void describe_table(const RouteTable<Handler>& table, const std::string& mount,
 
 }  // namespace
 
-Json describe_api(const Backend& system, const Backend& token_backend, const MountTable& mounts,
+Json describe_api(const Backend& system, const Backend& token_backend,
+                  const AuthMounts& auth_mounts, const MountTable& mounts,
                   const std::string& version) {
   Json paths = Json::object();
   describe_table(system.routes(), "sys/", "system", paths);
   describe_table(token_backend.routes(), "auth/token/", "auth", paths);
+  for (const MountEntry& entry : auth_mounts.list()) {
+    const auto mount = auth_mounts.at(entry.path);
+    if (mount) describe_table(mount->method().routes(), mount->full_path(), "auth", paths);
+  }
   for (const MountEntry& entry : mounts.list()) {
     const auto mount = mounts.at(entry.path);
     if (mount) describe_table(mount->engine().routes(), entry.path, "secrets", paths);

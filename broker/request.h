@@ -51,6 +51,7 @@ struct Auth {
   std::string accessor;
   std::vector<std::string> policies;
   std::vector<std::string> token_policies;
+  std::vector<std::string> identity_policies = {};
   Json metadata = nullptr;  // an object of strings, or null
   Millis lease_duration{0};
   bool renewable = false;
@@ -60,6 +61,8 @@ struct Auth {
   std::int64_t num_uses = 0;
   bool made_now = false;  // by this request; nobody else can have it
 };
+
+struct Login;
 
 // How the data of an answer is laid out on the wire.
 enum class Layout {
@@ -83,6 +86,7 @@ struct Response {
   bool renewable = false;
   Millis lease_duration{0};
   std::optional<Auth> auth = {};
+  std::shared_ptr<const Login> login = {};  // who has logged in; the pipeline makes `auth` of it
   std::vector<std::string> warnings = {};
   // Of an answer with a lease that a retry may ask for again: what the request was (a keyed hash).
   std::string request_key = {};

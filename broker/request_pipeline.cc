@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kSystemMount = "sys/";
 constexpr std::string_view kTokenMount = "auth/token/";
+constexpr std::string_view kAuthMounts = "auth/";
 
 Error denied() {
   return {Errc::kPermissionDenied, "1 error occurred:\n\t* permission denied\n\n"};
@@ -55,6 +56,7 @@ struct RequestPipeline::Course {
 
   // Where it goes: one of the backends, or an engine's mount.
   const Backend* backend = nullptr;
+  std::shared_ptr<const AuthMount> auth_mount;  // where that is an auth method: keeps it alive
   std::shared_ptr<const Mount> mount;
   std::string rest;  // the path below the mount
   std::string mount_path;
@@ -65,6 +67,12 @@ struct RequestPipeline::Course {
   const BackendHandler* backend_handler = nullptr;
   const engines::CallHandler* engine_handler = nullptr;
   bool serves = false;  // the route has the operation
+
+  // Of an engine or an auth method; nullptr: one of the broker's own paths.
+  const MountEntry* mount_entry() const {
+    if (mount) return &mount->entry;
+    return auth_mount ? &auth_mount->entry : nullptr;
+  }
 
   // Who asks, and what was decided.
   std::optional<Caller> caller;
@@ -144,6 +152,13 @@ Status RequestPipeline::find_route(Course& course) const {
                  "namespaces are not supported yet; leave X-Vault-Namespace out"};
 
   if (path.starts_with(kTokenMount)) in_backend(parts_.token_backend, kTokenMount, "token");
+  if (path.starts_with(kAuthMounts) && course.backend == nullptr) {
+    course.auth_mount = parts_.auth_mounts.route(path).mount;
+    if (course.auth_mount == nullptr) return ok();  // as for other mounts below
+    const MountEntry& entry = course.auth_mount->entry;
+    in_backend(course.auth_mount->method(), course.auth_mount->full_path(), entry.type.c_str());
+    course.mount_accessor = entry.accessor;
+  }
   if (course.backend != nullptr) return ok();
   const std::string routed_path =
       course.request.operation == Operation::kList && !path.ends_with('/') ? path + "/" : path;
@@ -172,8 +187,9 @@ Status RequestPipeline::believe(Course& course) {
   if (!token) return open ? ok() : Status(std::move(token).error());
   auto used = parts_.tokens.use(*token);
   if (!used) return std::move(used).error();
-  ASSIGN_OR_RETURN(auto acl, parts_.policies.acl(used->policies));
-  course.caller = Caller{*std::move(used), course.request.token, std::move(acl)};
+  ASSIGN_OR_RETURN(Authority authority, parts_.authorities.of(*used));
+  course.caller = Caller{*std::move(used), course.request.token, std::move(authority.rights),
+                         std::move(authority.standing)};
   const Token& caller = course.caller->token;
   course.attribution.entity_id = caller.entity_id;
   course.attribution.display_name = caller.display_name;
@@ -206,11 +222,11 @@ Status RequestPipeline::decide(Course& course) const {
   if (course.route != nullptr && course.route->unauthenticated) return ok();
   if (!course.caller) return denied();
   const policy::Decision decision =
-      course.caller->acl->check({.operation = course.request.operation,
-                                 .path = course.request.path,
-                                 .parameters = &course.request.data,
-                                 .wrap_ttl = course.request.wrap_ttl,
-                                 .needs_sudo = course.route != nullptr && course.route->sudo});
+      course.caller->rights->check({.operation = course.request.operation,
+                                    .path = course.request.path,
+                                    .parameters = &course.request.data,
+                                    .wrap_ttl = course.request.wrap_ttl,
+                                    .needs_sudo = course.route != nullptr && course.route->sudo});
   course.subject.decided = true;
   course.subject.allowed = decision.allowed;
   course.decision = decision;
@@ -318,8 +334,8 @@ Status RequestPipeline::audit_request(Course& course, const Error* error) {
   entry.mount_type = course.mount_type;
   entry.mount_path = course.mount_path;
   entry.mount_accessor = course.mount_accessor;
-  if (course.mount)
-    entry.clear_request_keys = course.mount->entry.config.audit_non_hmac_request_keys;
+  if (const MountEntry* mount = course.mount_entry())
+    entry.clear_request_keys = mount->config.audit_non_hmac_request_keys;
   if (is_incident(course.request)) entry.clear_request_keys = incident_words();
   entry.error = error;
   const Status written = parts_.audit.write(entry);
@@ -341,8 +357,8 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   entry.mount_type = course.mount_type;
   entry.mount_path = course.mount_path;
   entry.mount_accessor = course.mount_accessor;
-  if (course.mount)
-    entry.clear_response_keys = course.mount->entry.config.audit_non_hmac_response_keys;
+  if (const MountEntry* mount = course.mount_entry())
+    entry.clear_response_keys = mount->config.audit_non_hmac_response_keys;
   if (is_incident(course.request)) entry.clear_response_keys = incident_words();
   entry.response = outcome ? &*outcome : &kNothing;
   entry.error = outcome ? nullptr : &outcome.error();
@@ -415,7 +431,9 @@ Result<Response> RequestPipeline::serve(Course& course) {
 Result<Response> RequestPipeline::serve_backend(Course& course) {
   const BackendCall call{course.request, course.params, course.caller ? &*course.caller : nullptr,
                          course.now, course.attribution};
-  return (*course.backend_handler)(call);
+  ASSIGN_OR_RETURN(Response response, (*course.backend_handler)(call));
+  if (response.login == nullptr) return response;
+  return parts_.logins.finish(*course.auth_mount, course.request, std::move(response), course.now);
 }
 
 Result<Response> RequestPipeline::serve_engine(Course& course) {

@@ -10,7 +10,10 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "broker/audit/audit_broker.h"
+#include "broker/auth/auth_mounts.h"
+#include "broker/auth/login_service.h"
 #include "broker/backend.h"
+#include "broker/identity/authority.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lockdown.h"
 #include "broker/lease/retries.h"
@@ -34,6 +37,9 @@ class RequestPipeline {
     TokenService& tokens;
     PolicyStore& policies;
     MountTable& mounts;
+    AuthMounts& auth_mounts;
+    const Authorities& authorities;
+    LoginService& logins;
     LeaseService& leases;
     Retries& retries;
     Quotas& quotas;

@@ -81,8 +81,16 @@ constexpr std::array kVersion4 = std::to_array<std::string_view>({
     "NOT NULL",
 });
 
-constexpr std::array<std::span<const std::string_view>, 4> kMigrations{kVersion1, kVersion2,
-                                                                       kVersion3, kVersion4};
+// Whose a token is and which auth method gave it: both end their tokens when they go.
+constexpr std::array kVersion5 = std::to_array<std::string_view>({
+    "ALTER TABLE tokens ADD COLUMN mount TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE tokens ADD COLUMN entity TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX tokens_by_mount ON tokens (mount) WHERE mount <> ''",
+    "CREATE INDEX tokens_by_entity ON tokens (entity) WHERE entity <> ''",
+});
+
+constexpr std::array<std::span<const std::string_view>, 5> kMigrations{
+    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
 
 }  // namespace
 

@@ -29,6 +29,18 @@ std::string cache_key(const std::vector<std::string>& names) {
   return key;
 }
 
+// All that a template can refer to.
+std::string identity_key(const policy::Identity& identity) {
+  Json aliases = Json::array(), groups = Json::array();
+  for (const auto& alias : identity.aliases)
+    aliases.push_back(
+        {alias.mount_accessor, alias.id, alias.name, alias.metadata, alias.custom_metadata});
+  for (const auto& group : identity.groups)
+    groups.push_back({group.id, group.name, group.metadata});
+  return dump_json({identity.entity_id, identity.entity_name, identity.metadata, std::move(aliases),
+                    std::move(groups)});
+}
+
 }  // namespace
 
 PolicyStore::PolicyStore(store::Database& database, const store::Records& records,
@@ -118,15 +130,37 @@ void PolicyStore::forget() {
   ++generation_;
 }
 
+std::shared_ptr<const policy::Acl> PolicyStore::cached(const std::string& key,
+                                                       bool& templated) const {
+  const std::scoped_lock lock(mutex_);
+  const auto it = acls_.find(key);
+  if (it == acls_.end()) return nullptr;
+  if (it->second.valid_until && clock_.wall() >= *it->second.valid_until) return nullptr;
+  templated = it->second.templated;
+  return it->second.acl;
+}
+
+// A policy that changed meanwhile may or may not be in it: it serves this request and is not kept.
+void PolicyStore::keep(const std::string& key, Cached entry, std::uint64_t generation) const {
+  const std::scoped_lock lock(mutex_);
+  if (generation != generation_) return;
+  if (acls_.size() >= kAclsMax) acls_.clear();
+  acls_[key] = std::move(entry);
+}
+
 Result<std::shared_ptr<const policy::Acl>> PolicyStore::acl(
-    const std::vector<std::string>& names) const {
-  const std::string key = cache_key(names);
+    const std::vector<std::string>& names, const policy::Identity& identity) const {
+  const std::string plain_key = cache_key(names);
+  std::string key = plain_key;
+  bool templated = false;
+  if (auto known = cached(plain_key, templated)) return known;
+  if (templated) {
+    key += identity_key(identity);
+    if (auto known = cached(key, templated)) return known;
+  }
   std::uint64_t generation = 0;
   {
     const std::scoped_lock lock(mutex_);
-    const auto it = acls_.find(key);
-    if (it != acls_.end() && (!it->second.valid_until || clock_.wall() < *it->second.valid_until))
-      return it->second.acl;
     generation = generation_;
   }
   std::vector<std::shared_ptr<const policy::Policy>> policies;
@@ -134,24 +168,17 @@ Result<std::shared_ptr<const policy::Acl>> PolicyStore::acl(
     ASSIGN_OR_RETURN(auto policy, get(name));
     if (policy) policies.push_back(std::move(policy));
   }
-  auto acl = std::make_shared<const policy::Acl>(policies, policy::Identity{}, clock_.wall());
+  templated = std::any_of(policies.begin(), policies.end(),
+                          [](const auto& policy) { return policy->is_templated(); });
+  auto acl = std::make_shared<const policy::Acl>(policies, identity, clock_.wall());
   for (const policy::UnusedStanza& unused : acl->unused())
     log_.debug("policy stanza without a value", {{"policy", unused.policy}, {"path", unused.path}});
-  const std::scoped_lock lock(mutex_);
-  // A policy that changed meanwhile may or may not be in it: it serves this request and is not
-  // kept.
-  if (generation == generation_) {
-    if (acls_.size() >= kAclsMax) acls_.clear();
-    acls_[key] = {acl, acl->valid_until()};
+  if (templated && key == plain_key) {
+    keep(plain_key, {nullptr, std::nullopt, true}, generation);
+    key += identity_key(identity);
   }
+  keep(key, {acl, acl->valid_until(), false}, generation);
   return acl;
-}
-
-bool has_sudo(const policy::Acl& acl, std::string_view path) {
-  const auto capabilities = acl.capabilities(path);
-  return std::any_of(capabilities.begin(), capabilities.end(), [](const std::string& capability) {
-    return capability == "sudo" || capability == "root";
-  });
 }
 
 }  // namespace curfew::broker

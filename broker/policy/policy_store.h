@@ -39,7 +39,9 @@ class PolicyStore {
 
   // What the policies of these names allow. A name without a policy grants nothing; a policy that
   // cannot be read is an error, so that a denial is never lost.
-  Result<std::shared_ptr<const policy::Acl>> acl(const std::vector<std::string>& names) const;
+  // Templates are filled in for `identity`.
+  Result<std::shared_ptr<const policy::Acl>> acl(const std::vector<std::string>& names,
+                                                 const policy::Identity& identity = {}) const;
 
   // Forgets everything that was read (the broker is being sealed).
   void forget();
@@ -49,18 +51,18 @@ class PolicyStore {
   struct Cached {
     std::shared_ptr<const policy::Acl> acl;
     std::optional<WallTime> valid_until;
+    bool templated = false;  // what it grants depends on who asks; then `acl` is not set
   };
+  std::shared_ptr<const policy::Acl> cached(const std::string& key, bool& templated) const;
+  void keep(const std::string& key, Cached entry, std::uint64_t generation) const;
 
   store::Database& database_;
   const store::Records& records_;
   const Clock& clock_;
   Log& log_;
   mutable std::mutex mutex_;
-  mutable std::map<std::string, Cached> acls_;  // by the names; guarded by mutex_
+  mutable std::map<std::string, Cached> acls_;  // by names (and identity); guarded by mutex_
   mutable std::uint64_t generation_ = 0;        // counts changes; guarded by mutex_
 };
-
-// Whether the rule that decides about `path` grants sudo there.
-bool has_sudo(const policy::Acl& acl, std::string_view path);
 
 }  // namespace curfew::broker

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "broker/lease/ttl.h"
+#include "broker/system/mount_tuning.h"
 #include "broker/system/system_parts.h"
 
 namespace curfew::broker {
@@ -20,35 +20,6 @@ Json fixed_mounts() {
     return to_api(entry);
   };
   return {{"sys/", fixed("system", "system endpoints used for control, policy and debugging")}};
-}
-
-Json tune_data(const MountEntry& entry) {
-  const auto seconds = [](Millis time) {
-    return std::chrono::floor<Seconds>(time > Millis{0} ? time : kSystemTtl).count();
-  };
-  Json out = {{"default_lease_ttl", seconds(entry.config.default_lease_ttl)},
-              {"max_lease_ttl", seconds(entry.config.max_lease_ttl)},
-              {"force_no_cache", entry.config.force_no_cache},
-              {"description", entry.description}};
-  if (!entry.options.empty()) out["options"] = entry.options;
-  if (!entry.config.listing_visibility.empty())
-    out["listing_visibility"] = entry.config.listing_visibility;
-  if (!entry.config.audit_non_hmac_request_keys.empty())
-    out["audit_non_hmac_request_keys"] = entry.config.audit_non_hmac_request_keys;
-  if (!entry.config.audit_non_hmac_response_keys.empty())
-    out["audit_non_hmac_response_keys"] = entry.config.audit_non_hmac_response_keys;
-  return out;
-}
-
-Status apply_tune(const Json& data, MountEntry& entry) {
-  const Fields fields(data);
-  RETURN_IF_ERROR(apply_config(data, entry.config));
-  ASSIGN_OR_RETURN(entry.description, fields.text_or("description", entry.description));
-  ASSIGN_OR_RETURN(const auto options, fields.text_map("options"));
-  if (options) {
-    for (const auto& [name, value] : *options) entry.options[name] = value;
-  }
-  return ok();
 }
 
 class MountRoutes {
@@ -143,76 +114,15 @@ class MountRoutes {
     return Response{};
   }
 
-  Result<Response> list_auth(const BackendCall&) const {
-    const MountEntry entry = parts_.token_mount.entry();
-    return Response{.layout = Layout::kInjected, .data = {{"token/", to_api(entry)}}};
-  }
-
-  Result<Response> read_auth(const BackendCall& call) const {
-    RETURN_IF_ERROR(only_token(call));
-    return Response{.layout = Layout::kInjected, .data = to_api(parts_.token_mount.entry())};
-  }
-
-  Result<Response> enable_auth(const BackendCall& call) const {
-    ASSIGN_OR_RETURN(const std::string type, required_text(call.request.data, "type"));
-    return Error{Errc::kInvalidArgument,
-                 fmt::format("unknown auth method type \"{}\": only tokens are served yet, at "
-                             "auth/token/",
-                             type)};
-  }
-
-  Result<Response> disable_auth(const BackendCall& call) const {
-    if (is_token(call.param("path")))
-      return Error{Errc::kInvalidArgument, "the token auth method cannot be disabled"};
-    return Response{};
-  }
-
-  Result<Response> read_auth_tune(const BackendCall& call) const {
-    RETURN_IF_ERROR(only_token(call));
-    Json data = tune_data(parts_.token_mount.entry());
-    data["token_type"] = "default-service";
-    return Response{.layout = Layout::kInjected, .data = std::move(data)};
-  }
-
-  Result<Response> tune_auth(const BackendCall& call) const {
-    RETURN_IF_ERROR(only_token(call));
-    RETURN_IF_ERROR(parts_.token_mount.tune(
-        [&](MountEntry& entry) { return apply_tune(call.request.data, entry); }));
-    return Response{};
-  }
-
  private:
-  static bool is_token(std::string_view path) { return path == "token" || path == "token/"; }
-  static Status only_token(const BackendCall& call) {
-    if (is_token(call.param("path"))) return ok();
-    return unknown_mount("auth/" + call.param("path"));
-  }
-
   const SystemParts parts_;
 };
-
-std::vector<FieldSpec> tune_fields() {
-  using enum FieldType;
-  return {{"default_lease_ttl", kDuration, "Time to live where a role says nothing."},
-          {"max_lease_ttl", kDuration, "The longest time to live."},
-          {"description", kText, "For people."},
-          {"options", kMap, "Of the engine."},
-          {"listing_visibility", kText, "\"unauth\" shows the mount without a token."},
-          {"audit_non_hmac_request_keys", kList, "Request members to audit in the clear."},
-          {"audit_non_hmac_response_keys", kList, "Response members to audit in the clear."}};
-}
 
 }  // namespace
 
 void add_mount_routes(const SystemParts& parts, RouteList& routes) {
   using enum Operation;
   const auto to = binder<MountRoutes>(parts);
-  // Before the general paths, which would take these for mounts.
-  add_route(routes,
-            {.pattern = "mounts/auth/{path}/tune",
-             .summary = "The settings of an auth mount.",
-             .fields = tune_fields()},
-            {{kRead, to(&MountRoutes::read_auth_tune)}, {kUpdate, to(&MountRoutes::tune_auth)}});
   add_route(routes, {.pattern = "mounts", .summary = "Lists the mounts."},
             {{kRead, to(&MountRoutes::list)}});
   add_route(routes,
@@ -238,23 +148,6 @@ void add_mount_routes(const SystemParts& parts, RouteList& routes) {
                         {"to", FieldType::kText, "Its new path.", true}},
              .sudo = true},
             {{kUpdate, to(&MountRoutes::move)}});
-}
-
-void add_auth_routes(const SystemParts& parts, RouteList& routes) {
-  using enum Operation;
-  const auto to = binder<MountRoutes>(parts);
-  add_route(routes, {.pattern = "auth", .summary = "Lists the auth methods."},
-            {{kRead, to(&MountRoutes::list_auth)}});
-  add_route(routes,
-            {.pattern = "auth/{path}/tune",
-             .summary = "The settings of an auth method.",
-             .fields = tune_fields(),
-             .sudo = true},
-            {{kRead, to(&MountRoutes::read_auth_tune)}, {kUpdate, to(&MountRoutes::tune_auth)}});
-  add_route(routes, {.pattern = "auth/{path...}", .summary = "An auth method.", .sudo = true},
-            {{kRead, to(&MountRoutes::read_auth)},
-             {kUpdate, to(&MountRoutes::enable_auth)},
-             {kDelete, to(&MountRoutes::disable_auth)}});
 }
 
 }  // namespace curfew::broker

@@ -8,8 +8,9 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_seal_routes(parts, routes);
   add_health_routes(parts, routes);
   add_metrics_routes(parts, routes);
-  add_mount_routes(parts, routes);
+  // Before the mounts' general route, which would take sys/mounts/auth/ for mounts of engines.
   add_auth_routes(parts, routes);
+  add_mount_routes(parts, routes);
   add_ui_routes(parts, routes);
   add_policy_routes(parts, routes);
   add_password_policy_routes(parts, routes);

@@ -8,8 +8,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker/audit/audit_broker.h"
+#include "broker/auth/auth_mounts.h"
 #include "broker/backend.h"
 #include "broker/clock_guard.h"
+#include "broker/identity/authority.h"
 #include "broker/lease/end_operation.h"
 #include "broker/lease/lease_meters.h"
 #include "broker/lease/lease_service.h"
@@ -41,6 +43,8 @@ struct SystemParts {
   PasswordPolicies& passwords;
   MountTable& mounts;
   TokenMount& token_mount;
+  AuthMounts& auth_mounts;
+  const Authorities& authorities;
   LeaseStore& leases;
   LeaseService& lease_service;
   Quotas& quotas;

@@ -16,11 +16,16 @@ class UiRoutes {
     const Caller* caller = call.caller;
     for (const MountEntry& entry : parts_.mounts.list()) {
       if (entry.config.listing_visibility == "unauth" ||
-          (caller != nullptr && caller->acl->reaches_mount(entry.path)))
+          (caller != nullptr && caller->rights->reaches_mount(entry.path)))
         secret[entry.path] = to_api(entry);
     }
-    if (caller != nullptr && caller->acl->reaches_mount("auth/token/"))
+    if (caller != nullptr && caller->rights->reaches_mount("auth/token/"))
       auth["token/"] = to_api(parts_.token_mount.entry());
+    for (const MountEntry& entry : parts_.auth_mounts.list()) {
+      if (entry.config.listing_visibility == "unauth" ||
+          (caller != nullptr && caller->rights->reaches_mount("auth/" + entry.path)))
+        auth[entry.path] = to_api(entry);
+    }
     return Response{.data = {{"auth", std::move(auth)}, {"secret", std::move(secret)}}};
   }
 
@@ -30,7 +35,7 @@ class UiRoutes {
     if (!path.ends_with('/')) path += '/';
     const auto routed = parts_.mounts.route(path);
     if (call.caller == nullptr || !routed.mount ||
-        !call.caller->acl->reaches_mount(routed.mount->entry.path))
+        !call.caller->rights->reaches_mount(routed.mount->entry.path))
       return Error{Errc::kPermissionDenied,
                    fmt::format("preflight capability check returned 403, please ensure client's "
                                "policies grant access to path \"{}\"",
@@ -41,7 +46,7 @@ class UiRoutes {
   }
 
   Result<Response> resultant(const BackendCall& call) const {
-    return Response{.data = call.caller->acl->resultant()};
+    return Response{.data = call.caller->rights->resultant()};
   }
 
  private:
@@ -52,7 +57,9 @@ class CapabilityRoutes {
  public:
   explicit CapabilityRoutes(const SystemParts& parts) : parts_(parts) {}
 
-  Result<Response> self(const BackendCall& call) const { return answer(call, *call.caller->acl); }
+  Result<Response> self(const BackendCall& call) const {
+    return answer(call, *call.caller->rights);
+  }
 
   Result<Response> of_token(const BackendCall& call) const {
     ASSIGN_OR_RETURN(const std::string token, required_text(call.request.data, "token"));
@@ -69,11 +76,11 @@ class CapabilityRoutes {
  private:
   Result<Response> of(const BackendCall& call, const std::optional<Token>& token) const {
     if (!token) return Error{Errc::kInvalidArgument, "invalid token"};
-    ASSIGN_OR_RETURN(const auto acl, parts_.policies.acl(token->policies));
-    return answer(call, *acl);
+    ASSIGN_OR_RETURN(const Authority authority, parts_.authorities.of(*token));
+    return answer(call, *authority.rights);
   }
 
-  static Result<Response> answer(const BackendCall& call, const policy::Acl& acl) {
+  static Result<Response> answer(const BackendCall& call, const policy::Rights& rights) {
     const Fields fields(call.request.data);
     ASSIGN_OR_RETURN(auto paths, fields.comma_list("paths"));
     if (!paths) {
@@ -81,7 +88,7 @@ class CapabilityRoutes {
     }
     if (!paths || paths->empty()) return Error{Errc::kInvalidArgument, "paths must be supplied"};
     Json data = Json::object();
-    for (const std::string& path : *paths) data[path] = acl.capabilities(path);
+    for (const std::string& path : *paths) data[path] = rights.capabilities(path);
     if (paths->size() == 1) data["capabilities"] = data[paths->front()];
     return Response{.layout = Layout::kInjected, .data = std::move(data)};
   }

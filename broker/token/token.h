@@ -23,14 +23,22 @@ struct Token {
   std::string agent;
   std::string role;  // token role that it was made with; may be empty
   std::string entity_id;
+  std::string mount;  // accessor of the auth method that logged it in; empty: made by a token
+  Json renewal;       // what that method needs to renew it; see Login
+  // Of an agent: the human that it acts for, by entity id, and what the token had that this one
+  // was made with. The agent may do no more than that human.
+  std::string on_behalf_of;
+  std::vector<std::string> principal_policies;
   std::vector<std::string> policies;  // sorted, without repeats
   std::map<std::string, std::string> meta;
   std::vector<std::string> bound_cidrs;  // empty: usable from anywhere
+  std::string certificate;               // hex SHA-256 of the one it is tied to; empty: none
   WallTime created_at;
   Millis creation_ttl{0};  // 0: does not expire
   std::optional<WallTime> expires_at;
   std::optional<WallTime> last_renewal;
-  Millis explicit_max_ttl{0};  // counted from created_at; 0: none
+  Millis max_ttl{0};           // counted from created_at; 0: the mount's
+  Millis explicit_max_ttl{0};  // the same, whatever changes afterwards; 0: none
   Millis period{0};            // > 0: each renewal gives this much again
   // 0: any number of uses. > 0: so many are left. -1: this was the last one.
   std::int64_t num_uses = 0;

@@ -50,6 +50,12 @@ Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration) {
   return auth;
 }
 
+void add_identity_policies(const std::vector<std::string>& policies, Auth& auth) {
+  auth.identity_policies = policies;
+  for (const std::string& policy : policies) auth.policies.push_back(policy);
+  auth.policies = normalise_policies(std::move(auth.policies), false);
+}
+
 Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
   Json data = {
       {"accessor", token.accessor},

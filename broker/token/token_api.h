@@ -18,6 +18,9 @@ namespace curfew::broker {
 // "auth" of an answer that hands out or renews a token.
 Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration);
 
+// Adds the policies that come from the entity behind a token.
+void add_identity_policies(const std::vector<std::string>& policies, Auth& auth);
+
 // "data" of a lookup. `secret`: nullptr where the token itself is not known (by accessor).
 Json lookup_data(const Token& token, const Secret* secret, WallTime now);
 

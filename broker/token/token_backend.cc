@@ -26,11 +26,12 @@ Result<Response> no_content() {
 }  // namespace
 
 TokenBackend::TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
-                           std::function<TokenMountTtl()> mount_ttl,
+                           const LoginService& logins, std::function<TokenMountTtl()> mount_ttl,
                            std::function<void()> token_ended)
     : tokens_(tokens),
       roles_(roles),
       policies_(policies),
+      logins_(logins),
       mount_ttl_(std::move(mount_ttl)),
       token_ended_(std::move(token_ended)),
       routes_(make_routes()) {}
@@ -66,7 +67,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
                                         bool orphan) const {
   const Token& parent = call.caller->token;
   const Fields fields(call.request.data);
-  const bool sudo = parent.is_root() || has_sudo(*call.caller->acl, call.request.path);
+  const bool sudo = call.caller->rights->has_sudo(call.request.path);
   if (parent.num_uses != 0) return invalid("restricted use token cannot generate child tokens");
 
   TokenSpec spec;
@@ -112,6 +113,9 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   if (spec.meta.size() > kMetaMax) return invalid("field \"meta\": more than 64 keys");
 
   spec.entity_id = parent.entity_id;
+  spec.on_behalf_of = parent.on_behalf_of;
+  spec.principal_policies = parent.principal_policies;
+  spec.certificate = parent.certificate;
   spec.bound_cidrs = parent.bound_cidrs;
   if (role != nullptr) apply_role(*role, spec);
   ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
@@ -177,12 +181,13 @@ Result<Response> TokenBackend::list_accessors(const BackendCall&) const {
 
 // ---- renew ----------------------------------------------------------------------------------
 
-namespace {
-
-Result<Response> renewed(TokenService& tokens, const Token& token, const Secret& secret,
-                         const Json& data, const TokenMountTtl& mount, WallTime now) {
-  ASSIGN_OR_RETURN(const Millis increment, Fields(data).duration_or("increment", Millis{0}));
-  ASSIGN_OR_RETURN(auto result, tokens.renew(token, increment, mount));
+Result<Response> TokenBackend::renewed(const BackendCall& call, const Token& token,
+                                       const Secret& secret) {
+  const WallTime now = call.now;
+  ASSIGN_OR_RETURN(const Millis increment,
+                   Fields(call.request.data).duration_or("increment", Millis{0}));
+  ASSIGN_OR_RETURN(const auto terms, logins_.renew_terms(token, call.request));
+  ASSIGN_OR_RETURN(auto result, tokens_.renew(token, increment, terms));
   Response response;
   response.auth =
       auth_of(result.token, secret, std::chrono::round<Seconds>(*result.token.expires_at - now));
@@ -190,26 +195,23 @@ Result<Response> renewed(TokenService& tokens, const Token& token, const Secret&
   return response;
 }
 
-}  // namespace
-
 Result<Response> TokenBackend::renew(const BackendCall& call) {
   ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("token", ""));
   const Secret secret = text.empty() ? call.caller->secret : Secret(text);
   ASSIGN_OR_RETURN(const auto token, tokens_.find(secret));
   if (!token) return Error{Errc::kUnauthenticated, "bad token"};
-  return renewed(tokens_, *token, secret, call.request.data, mount_ttl_(), call.now);
+  return renewed(call, *token, secret);
 }
 
 Result<Response> TokenBackend::renew_self(const BackendCall& call) {
-  return renewed(tokens_, call.caller->token, call.caller->secret, call.request.data, mount_ttl_(),
-                 call.now);
+  return renewed(call, call.caller->token, call.caller->secret);
 }
 
 Result<Response> TokenBackend::renew_accessor(const BackendCall& call) {
   ASSIGN_OR_RETURN(const std::string accessor, required_text(call.request.data, "accessor"));
   ASSIGN_OR_RETURN(const auto token, tokens_.find_by_accessor(accessor));
   if (!token) return Error{Errc::kPermissionDenied, "invalid accessor"};
-  return renewed(tokens_, *token, Secret(), call.request.data, mount_ttl_(), call.now);
+  return renewed(call, *token, Secret());
 }
 
 // ---- revoke ---------------------------------------------------------------------------------

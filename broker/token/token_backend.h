@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "broker/auth/login_service.h"
 #include "broker/backend.h"
 #include "broker/policy/policy_store.h"
 #include "broker/token/token_roles.h"
@@ -15,7 +16,8 @@ class TokenBackend final : public Backend {
   // `mount_ttl` gives the tuned time-to-lives of the mount; `token_ended` is called after a
   // revocation, so that what the token held is cleared away at once.
   TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
-               std::function<TokenMountTtl()> mount_ttl, std::function<void()> token_ended);
+               const LoginService& logins, std::function<TokenMountTtl()> mount_ttl,
+               std::function<void()> token_ended);
 
   const BackendRoutes& routes() const override { return routes_; }
   Result<std::optional<bool>> exists(const BackendCall& call) const override;
@@ -29,6 +31,7 @@ class TokenBackend final : public Backend {
   Result<Response> lookup(const BackendCall& call) const;
   Result<Response> lookup_self(const BackendCall& call) const;
   Result<Response> lookup_accessor(const BackendCall& call) const;
+  Result<Response> renewed(const BackendCall& call, const Token& token, const Secret& secret);
   Result<Response> renew(const BackendCall& call);
   Result<Response> renew_self(const BackendCall& call);
   Result<Response> renew_accessor(const BackendCall& call);
@@ -57,6 +60,7 @@ class TokenBackend final : public Backend {
   TokenService& tokens_;
   TokenRoles& roles_;
   PolicyStore& policies_;
+  const LoginService& logins_;
   const std::function<TokenMountTtl()> mount_ttl_;
   const std::function<void()> token_ended_;
   const BackendRoutes routes_;

@@ -23,6 +23,7 @@ Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
                         .period = token.period,
                         .role_ttl = role_ttl,
                         .mount_ttl = mount.default_ttl,
+                        .role_max = token.max_ttl,
                         .mount_max = mount.max_ttl,
                         .explicit_max = token.explicit_max_ttl,
                         .issued_at = token.created_at},
@@ -65,7 +66,8 @@ Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, c
 TokenService::TokenService(TokenStore& store, const Clock& clock, Random& random)
     : store_(store), clock_(clock), random_(random) {}
 
-Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& mount) {
+Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& mount,
+                                          const TokenCheck& check) {
   CreatedToken out;
   out.secret = spec.id.empty() ? Secret(kTokenPrefix + random_base62(random_, kTokenCharacters))
                                : std::move(spec.id);
@@ -80,6 +82,12 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
   token.agent = std::move(spec.agent);
   token.role = std::move(spec.role);
   token.entity_id = std::move(spec.entity_id);
+  token.mount = std::move(spec.mount);
+  token.renewal = std::move(spec.renewal);
+  token.certificate = std::move(spec.certificate);
+  token.max_ttl = spec.max_ttl;
+  token.on_behalf_of = std::move(spec.on_behalf_of);
+  token.principal_policies = std::move(spec.principal_policies);
   token.policies = std::move(spec.policies);
   token.meta = std::move(spec.meta);
   token.bound_cidrs = std::move(spec.bound_cidrs);
@@ -99,7 +107,7 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
     token.expires_at = ttl.expires_at;
     out.warnings = ttl.warnings;
   }
-  RETURN_IF_ERROR(store_.insert(token, now));
+  RETURN_IF_ERROR(store_.insert(token, now, check));
   return out;
 }
 
@@ -146,14 +154,20 @@ Result<Token> TokenService::use(const Token& token) {
 }
 
 Result<TokenService::Renewed> TokenService::renew(const Token& token, Millis increment,
-                                                  const TokenMountTtl& mount) {
+                                                  const RenewTerms& terms) {
   if (!token.renewable || !token.expires_at)
     return Error{Errc::kInvalidArgument, "lease is not renewable"};
   const WallTime now = clock_.wall();
-  ASSIGN_OR_RETURN(const Ttl ttl, ttl_of(token, increment, token.creation_ttl, mount, now));
+  Token wanted = token;
+  wanted.period = terms.period.value_or(token.period);
+  wanted.max_ttl = terms.max_ttl.value_or(token.max_ttl);
+  ASSIGN_OR_RETURN(const Ttl ttl, ttl_of(wanted, increment, terms.ttl.value_or(token.creation_ttl),
+                                         terms.mount, now));
   ASSIGN_OR_RETURN(Token renewed, store_.change(token.id, [&](Token& stored) -> Status {
     // A revocation that came in between wins.
     if (stored.expires_at && *stored.expires_at <= now) return bad_token();
+    stored.period = wanted.period;
+    stored.max_ttl = wanted.max_ttl;
     stored.expires_at = ttl.expires_at;
     stored.last_renewal = now;
     return ok();

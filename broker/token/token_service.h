@@ -28,10 +28,16 @@ struct TokenSpec {
   std::string role;
   std::string parent;  // row id; empty: an orphan
   std::string entity_id;
+  std::string mount;         // accessor of the auth method; empty: a token makes it
+  Json renewal;              // see Token
+  std::string on_behalf_of;  // likewise
+  std::vector<std::string> principal_policies;  // likewise
   std::vector<std::string> policies;
   std::map<std::string, std::string> meta;
   std::vector<std::string> bound_cidrs;
+  std::string certificate;
   Millis ttl{0};
+  Millis max_ttl{0};  // see Token
   Millis explicit_max_ttl{0};
   Millis period{0};
   std::int64_t num_uses = 0;
@@ -49,7 +55,9 @@ class TokenService {
  public:
   TokenService(TokenStore& store, const Clock& clock, Random& random);
 
-  Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount);
+  // `check`: what has to hold when the token becomes durable.
+  Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount,
+                              const TokenCheck& check = {});
 
   // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where
   // `remote_address` is not within its bound CIDRs.
@@ -59,12 +67,19 @@ class TokenService {
   // was the last one: end it after the request. kUnauthenticated: none were left.
   Result<Token> use(const Token& token);
 
+  // What a renewal goes by: the mount's times, and what the role of a login says now.
+  struct RenewTerms {
+    TokenMountTtl mount;
+    std::optional<Millis> ttl = {};      // nullopt: as when the token was made
+    std::optional<Millis> max_ttl = {};  // likewise
+    std::optional<Millis> period = {};   // likewise
+  };
   // kInvalidArgument: not renewable, or past its maximum.
   struct Renewed {
     Token token;
     std::vector<std::string> warnings;
   };
-  Result<Renewed> renew(const Token& token, Millis increment, const TokenMountTtl& mount);
+  Result<Renewed> renew(const Token& token, Millis increment, const RenewTerms& terms);
 
   // Ends the token and all below it; absent is success.
   Status revoke_tree(const Token& token);

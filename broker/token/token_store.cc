@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kNamespace = "root";
 constexpr std::string_view kSelect =
-    "SELECT id, accessor, parent, expires_at, sealed FROM tokens WHERE ";
+    "SELECT id, accessor, parent, expires_at, sealed, mount, entity FROM tokens WHERE ";
 constexpr std::size_t kTreeMax = 100'000;    // tokens ended in one transaction
 constexpr std::size_t kDecodedMax = 10'000;  // tokens whose decoded form is kept
 
@@ -18,11 +18,17 @@ store::Value end_value(const Token& token) {
   return to_unix_millis(*token.expires_at);
 }
 
+// The columns of an entity and of an auth method came later: a row that has neither is bound as it
+// was before.
 std::string context_of(const Token& token) {
-  const Json columns = {
+  Json columns = {
       "tokens",     kNamespace,
       token.id,     token.accessor,
-      token.parent, token.expires_at ? Json(to_unix_millis(*token.expires_at)) : Json(nullptr)};
+      token.parent, token.expires_at ? Json(to_unix_millis(*token.expires_at)) : Json()};
+  if (!token.mount.empty() || !token.entity_id.empty()) {
+    columns.push_back(token.mount);
+    columns.push_back(token.entity_id);
+  }
   return dump_json(columns);
 }
 
@@ -31,7 +37,11 @@ Json body_of(const Token& token) {
           {"display_name", token.display_name},
           {"agent", token.agent},
           {"role", token.role},
-          {"entity_id", token.entity_id},
+          {"renewal", token.renewal},
+          {"max_ttl", token.max_ttl.count()},
+          {"certificate", token.certificate},
+          {"on_behalf_of", token.on_behalf_of},
+          {"principal_policies", token.principal_policies},
           {"policies", token.policies},
           {"meta", token.meta},
           {"bound_cidrs", token.bound_cidrs},
@@ -51,7 +61,11 @@ void read_body(const Json& body, Token& token) {
   token.display_name = body.at("display_name").get<std::string>();
   token.agent = body.value("agent", "");  // not in older rows
   token.role = body.at("role").get<std::string>();
-  token.entity_id = body.at("entity_id").get<std::string>();
+  token.renewal = body.value("renewal", Json());
+  token.max_ttl = Millis{body.value("max_ttl", std::int64_t{0})};
+  token.certificate = body.value("certificate", "");
+  token.on_behalf_of = body.value("on_behalf_of", "");
+  token.principal_policies = body.value("principal_policies", std::vector<std::string>{});
   token.policies = body.at("policies").get<std::vector<std::string>>();
   token.meta = body.at("meta").get<std::map<std::string, std::string>>();
   token.bound_cidrs = body.at("bound_cidrs").get<std::vector<std::string>>();
@@ -73,12 +87,14 @@ Token columns_of(const store::Row& row) {
   token.accessor = row.text(1);
   token.parent = row.text(2);
   if (const auto end = row.integer_or_null(3)) token.expires_at = from_unix_millis(*end);
+  token.mount = row.text(5);
+  token.entity_id = row.text(6);
   return token;
 }
 
 bool same_columns(const Token& a, const Token& b) {
   return a.id == b.id && a.accessor == b.accessor && a.parent == b.parent &&
-         a.expires_at == b.expires_at;
+         a.expires_at == b.expires_at && a.mount == b.mount && a.entity_id == b.entity_id;
 }
 
 Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
@@ -167,22 +183,46 @@ Status insert_token(store::Writer& writer, const store::Barrier& barrier, const 
   }
   ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(token), dump_json(body_of(token))));
   const auto inserted = writer.execute(
-      "INSERT INTO tokens (id, namespace, accessor, parent, expires_at, sealed) "
-      "VALUES ($1, $2, $3, $4, $5, $6)",
+      "INSERT INTO tokens (id, namespace, accessor, parent, expires_at, sealed, mount, entity) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
       {token.id, std::string(kNamespace), token.accessor, token.parent, end_value(token),
-       store::Blob{std::move(sealed)}});
+       store::Blob{std::move(sealed)}, token.mount, token.entity_id});
   if (!inserted && inserted.error().code == Errc::kConflict)
     return Error{Errc::kInvalidArgument, "cannot create a token with a duplicate ID"};
   if (!inserted) return inserted.error();
   return ok();
 }
 
+Result<std::int64_t> end_tokens_of_mount(store::Writer& writer, const store::Barrier& barrier,
+                                         std::string_view mount, WallTime now, std::size_t limit) {
+  ASSIGN_OR_RETURN(
+      const auto rows,
+      writer.query(fmt::format("{}mount = $1 AND mount <> '' AND "
+                               "(expires_at IS NULL OR expires_at > $2) LIMIT $3",
+                               kSelect),
+                   {std::string(mount), to_unix_millis(now), static_cast<std::int64_t>(limit)}));
+  for (const store::Row& row : rows) {
+    auto token = decode(barrier, row);
+    if (token) {
+      RETURN_IF_ERROR(end_all(writer, barrier, {*std::move(token)}, now));
+    } else if (token.error().code == Errc::kCorrupt) {
+      // Nobody's token any more; without its row it cannot be counted again.
+      RETURN_IF_ERROR(writer.execute("DELETE FROM tokens WHERE id = $1", {row.text(0)}));
+    } else {
+      return std::move(token).error();
+    }
+  }
+  return static_cast<std::int64_t>(rows.size());
+}
+
 TokenStore::TokenStore(store::Database& database, const store::Barrier& barrier)
     : database_(database), barrier_(barrier) {}
 
-Status TokenStore::insert(const Token& token, WallTime now) {
-  return database_.write(
-      [&](store::Writer& writer) { return insert_token(writer, barrier_, token, now); });
+Status TokenStore::insert(const Token& token, WallTime now, const TokenCheck& check) {
+  return database_.write([&](store::Writer& writer) -> Status {
+    if (check) RETURN_IF_ERROR(check(writer));
+    return insert_token(writer, barrier_, token, now);
+  });
 }
 
 Result<std::optional<Token>> TokenStore::get(std::string_view id) const {

@@ -24,6 +24,14 @@ Result<std::string> token_row_id(const store::Barrier& barrier, const Secret& to
 Status insert_token(store::Writer& writer, const store::Barrier& barrier, const Token& token,
                     WallTime now);
 
+// Ends the living tokens that logins at an auth method made, with all below them, at most `limit`
+// of them; gives how many.
+Result<std::int64_t> end_tokens_of_mount(store::Writer& writer, const store::Barrier& barrier,
+                                         std::string_view mount, WallTime now, std::size_t limit);
+
+// What still has to hold in the transaction that makes a token.
+using TokenCheck = std::function<Status(const store::Reader&)>;
+
 // The tokens in the store, each sealed together with its plain columns. Thread-safe. A mutating
 // call is durable when it returns success and has had no effect when it fails.
 class TokenStore {
@@ -32,8 +40,8 @@ class TokenStore {
 
   Result<std::string> id_of(const Secret& token) const { return token_row_id(barrier_, token); }
 
-  // See insert_token().
-  Status insert(const Token& token, WallTime now);
+  // See insert_token(). Gives the error of `check` too.
+  Status insert(const Token& token, WallTime now, const TokenCheck& check = {});
 
   // Expired tokens are found as well, until they have been cleared away.
   Result<std::optional<Token>> get(std::string_view id) const;

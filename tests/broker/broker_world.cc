@@ -36,9 +36,9 @@ void BrokerWorld::open() {
   seal_ = std::move(*seal);
   options_.version = "test";
   options_.start_threads = reaper_threads_;
-  broker_ = std::make_unique<Broker>(
-      Broker::Dependencies{*database_, *keyring_, *seal_, registry_, clock_, random_, *log_},
-      options_);
+  broker_ = std::make_unique<Broker>(Broker::Dependencies{*database_, *keyring_, *seal_, registry_,
+                                                          auth_methods_, clock_, random_, *log_},
+                                     options_);
 }
 
 void BrokerWorld::close() {

@@ -67,6 +67,7 @@ class BrokerWorld : public ::testing::Test {
   std::unique_ptr<Log> log_ = make_null_log();
   ScriptedWorld outside_;  // survives restarts, as a target does
   engines::Registry registry_;
+  AuthRegistry auth_methods_;
   std::unique_ptr<store::SqliteDatabase> sqlite_;
   std::unique_ptr<fakes::FaultyDatabase> database_;
   std::unique_ptr<store::Keyring> keyring_;

@@ -96,7 +96,7 @@ TEST_F(MountTest, the_token_mount_can_be_tuned_by_both_paths) {
   EXPECT_TRUE(must_read("sys/auth").contains("token/"));
   EXPECT_THAT(refused(remove("sys/auth/token")), HasSubstr("cannot be disabled"));
   EXPECT_THAT(refused(write("sys/auth/userpass", {{"type", "userpass"}})),
-              HasSubstr("only tokens"));
+              HasSubstr("unknown auth method"));
 }
 
 TEST_F(MountTest, a_mount_moves_with_its_contents_and_its_leases_live_on) {
