@@ -1,6 +1,8 @@
 #include "app/wiring.h"
 
 #include "base/duration.h"
+#include "broker/auth/jwt/jwt_method.h"
+#include "broker/auth/kubernetes/kubernetes_method.h"
 #include "engines/kv/kv.h"
 #include "engines/postgres/postgres_engine.h"
 #include "engines/static_key/static_key.h"
@@ -16,6 +18,11 @@ void add_engines(engines::Registry& registry, const ServerConfig& config) {
     services.options.emplace("marker_interval", format_duration(interval));
     return engines::postgres::make_postgres_engine(std::move(services));
   });
+}
+
+void add_auth_methods(broker::AuthRegistry& registry) {
+  broker::jwt::add_methods(registry);
+  broker::kubernetes::add_methods(registry);
 }
 
 // What the HTTP server counts. Nothing before it listens.
@@ -38,6 +45,7 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
   auto program = std::make_unique<Program>();
   program->log = make_stderr_log(config.log_level, config.log_json);
   add_engines(program->registry, config);
+  add_auth_methods(program->auth_methods);
   ASSIGN_OR_RETURN(program->database, store::open_sqlite(config.storage_path, {}, *program->log));
   program->keyring = std::make_unique<store::Keyring>("root", program->random, program->clock);
   ASSIGN_OR_RETURN(program->seal, store::Seal::open(*program->database, *program->keyring,
