@@ -18,6 +18,7 @@ constexpr std::size_t kTokenBytesMax = 16 * 1024;
 constexpr std::size_t kNamespaceBytesMax = 512;
 constexpr std::size_t kPurposeBytesMax = 1024;
 constexpr std::size_t kSessionBytesMax = 256;
+constexpr std::size_t kTicketBytesMax = 256;
 constexpr std::size_t kTraceparentBytesMax = 128;
 constexpr std::size_t kIdempotencyKeyMin = 8;
 constexpr std::size_t kIdempotencyKeyMax = 128;
@@ -206,6 +207,7 @@ Status read_headers(const HttpRequest& http, Request& out) {
   while (out.name_space.ends_with('/')) out.name_space.pop_back();
   ASSIGN_OR_RETURN(out.purpose, text_header(http, "X-Curfew-Purpose", kPurposeBytesMax));
   ASSIGN_OR_RETURN(out.session, text_header(http, "X-Curfew-Session", kSessionBytesMax));
+  ASSIGN_OR_RETURN(out.ticket, text_header(http, "X-Curfew-Ticket", kTicketBytesMax));
   ASSIGN_OR_RETURN(out.idempotency_key, read_idempotency_key(http));
   auto traceparent = text_header(http, "traceparent", kTraceparentBytesMax);
   if (traceparent) out.traceparent = std::move(*traceparent);

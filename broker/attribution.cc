@@ -80,6 +80,18 @@ std::string agent_name(std::string_view text) {
   return std::string(text);
 }
 
+Json to_api(const engines::Attribution& by) {
+  Json out = {{"agent", agent_of(by)},     {"display_name", by.display_name},
+              {"entity_id", by.entity_id}, {"token_accessor", by.token_accessor},
+              {"purpose", by.purpose},     {"session", by.session},
+              {"trace_id", by.trace_id},   {"remote_address", by.remote_address}};
+  if (!by.ticket.empty()) out["ticket"] = by.ticket;
+  if (!by.entity_name.empty()) out["entity_name"] = by.entity_name;
+  if (!by.human.empty()) out["human"] = by.human;
+  if (!by.human_id.empty()) out["human_id"] = by.human_id;
+  return out;
+}
+
 std::string agent_of(const engines::Attribution& attribution) {
   if (!attribution.entity_id.empty()) return attribution.entity_id;
   if (!attribution.agent.empty()) return attribution.agent;

@@ -9,6 +9,7 @@ namespace curfew::broker {
 
 inline constexpr std::size_t kPurposeBytesMax = 512;
 inline constexpr std::size_t kSessionBytesMax = 128;
+inline constexpr std::size_t kTicketBytesMax = 128;
 
 // Makes untrusted text fit for a log line, a comment and a screen: control characters and the
 // characters that change the direction of text are dropped, bytes that are not UTF-8 too, and
@@ -23,6 +24,9 @@ std::string trace_id_of(std::string_view traceparent);
 // token belongs to none, the agent that it inherited from the token that made it, or else its own
 // display name.
 std::string agent_of(const engines::Attribution& attribution);
+
+// Everything in it, as the API and the audit log show it.
+Json to_api(const engines::Attribution& attribution);
 
 // The same of a name as an operator writes it: Vault's "token-" before a display name does not
 // count.

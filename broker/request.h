@@ -34,9 +34,11 @@ struct Request {
   std::optional<Millis> wrap_ttl;
   std::string remote_address;
   std::uint16_t remote_port = 0;
-  // What the caller says of itself, raw: X-Curfew-Purpose, X-Curfew-Session, traceparent.
+  // What the caller says of itself, raw: X-Curfew-Purpose, X-Curfew-Session, X-Curfew-Ticket,
+  // traceparent.
   std::string purpose;
   std::string session;
+  std::string ticket;
   std::string traceparent;
   std::string idempotency_key;  // Idempotency-Key; empty: none
   // Whether the client has hung up meanwhile; empty: not known. Thread-safe and cheap.

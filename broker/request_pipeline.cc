@@ -100,6 +100,7 @@ Result<Response> RequestPipeline::handle(Request request) {
   course.now = parts_.clock.wall();
   course.attribution.purpose = clean_text(course.request.purpose, kPurposeBytesMax);
   course.attribution.session = clean_text(course.request.session, kSessionBytesMax);
+  course.attribution.ticket = clean_text(course.request.ticket, kTicketBytesMax);
   course.attribution.trace_id = trace_id_of(course.request.traceparent);
   course.attribution.remote_address = course.request.remote_address;
   return contained(parts_.log, "the request", [&] { return run(course); });
@@ -178,6 +179,21 @@ Status RequestPipeline::find_route(Course& course) const {
   return ok();
 }
 
+namespace {
+
+// Snapshots: names that are changed later do not change what is on record.
+void attribute(const Authority& authority, engines::Attribution& attribution) {
+  if (authority.standing == nullptr) return;
+  const Standing& standing = *authority.standing;
+  attribution.entity_name = standing.name;
+  attribution.human = standing.kind == "human" ? standing.name : standing.owner;
+  if (authority.principal == nullptr) return;
+  attribution.human = authority.principal->name;
+  attribution.human_id = authority.principal->entity_id;
+}
+
+}  // namespace
+
 // ---- who --------------------------------------------------------------------------------------
 
 Status RequestPipeline::believe(Course& course) {
@@ -188,6 +204,7 @@ Status RequestPipeline::believe(Course& course) {
   auto used = parts_.tokens.use(*token);
   if (!used) return std::move(used).error();
   ASSIGN_OR_RETURN(Authority authority, parts_.authorities.of(*used));
+  attribute(authority, course.attribution);
   course.caller = Caller{*std::move(used), course.request.token, std::move(authority.rights),
                          std::move(authority.standing)};
   const Token& caller = course.caller->token;
@@ -307,6 +324,9 @@ AuditEntry entry_of(const Request& request, const AuditSubject& subject,
           .purpose = attribution.purpose,
           .session = attribution.session,
           .trace_id = attribution.trace_id,
+          .ticket = attribution.ticket,
+          .entity_name = attribution.entity_name,
+          .human = attribution.human,
           .clear_request_keys = {},
           .clear_response_keys = {}};
 }

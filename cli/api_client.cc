@@ -100,6 +100,7 @@ HttpRequest ApiClient::to_http(const ApiRequest& request) const {
   if (!request.in_root_namespace) add("X-Vault-Namespace", settings_.name_space);
   add("X-Curfew-Purpose", settings_.purpose);
   add("X-Curfew-Session", settings_.session);
+  add("X-Curfew-Ticket", settings_.ticket);
   add("traceparent", settings_.traceparent);
   if (settings_.wrap_ttl && !request.preliminary) {
     add("X-Vault-Wrap-TTL", format_duration(*settings_.wrap_ttl));

@@ -116,6 +116,7 @@ Status load_headers(const Reader& reader, const Arguments& arguments, const Surr
   ASSIGN_OR_RETURN(settings.name_space, reader.header("namespace", "NAMESPACE"));
   ASSIGN_OR_RETURN(settings.purpose, reader.header("purpose", "PURPOSE"));
   ASSIGN_OR_RETURN(settings.session, reader.header("session", "SESSION"));
+  ASSIGN_OR_RETURN(settings.ticket, reader.header("ticket", "TICKET"));
   // What started this program may have left anything there: what is no header is left out.
   std::string trace = around.environment("TRACEPARENT").value_or("");
   constexpr std::size_t kTraceBytesMax = 512;
@@ -145,6 +146,7 @@ const std::vector<Flag>& connection_flags() {
       {{"namespace", "ns"}, FlagKind::kText, "The namespace (CURFEW_NAMESPACE).", "PATH"},
       {{"purpose"}, FlagKind::kText, "What the request is for (CURFEW_PURPOSE).", "TEXT"},
       {{"session"}, FlagKind::kText, "The agent's session (CURFEW_SESSION).", "ID"},
+      {{"ticket"}, FlagKind::kText, "The ticket that the work is booked on (CURFEW_TICKET).", "ID"},
       {{"header"}, FlagKind::kList, "An additional header; repeatable.", "NAME=VALUE"},
       {{"wrap-ttl"},
        FlagKind::kDuration,

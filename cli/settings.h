@@ -21,6 +21,7 @@ struct Settings {
   std::string token_source;  // for messages: "CURFEW_TOKEN", the token file's path, "" for none
   std::string name_space;
   std::string purpose;
+  std::string ticket;
   std::string session;
   std::string traceparent;
   std::vector<HttpHeader> headers;

@@ -32,6 +32,12 @@ struct Attribution {
   std::string session;
   std::string trace_id;  // 32 hex digits of a W3C traceparent, or empty
   std::string remote_address;
+  std::string ticket = {};       // X-Curfew-Ticket: what the work is booked on
+  std::string entity_name = {};  // as it was called then
+  // The human behind it: whom an agent acts for, else who answers for it, else the entity itself
+  // where that is a human. Names, as they were then.
+  std::string human = {};
+  std::string human_id = {};  // the entity id of whom an agent acts for; empty: nobody
 };
 
 // One request to an engine's own paths (configuration, keys, values).

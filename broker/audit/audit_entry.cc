@@ -25,6 +25,8 @@ Json subject_json(const AuditEntry& entry, const AuditHasher& hasher) {
     auth["token_policies"] = token.policies;
     if (!token.meta.empty()) auth["metadata"] = token.meta;
     if (!token.entity_id.empty()) auth["entity_id"] = token.entity_id;
+    if (!entry.entity_name.empty()) auth["entity_name"] = entry.entity_name;
+    if (!entry.human.empty()) auth["human"] = entry.human;
     auth["token_type"] = "service";
     auth["token_issue_time"] = format_rfc3339(token.created_at);
     if (token.creation_ttl > Millis{0})
@@ -63,6 +65,7 @@ Json request_json(const AuditEntry& entry, const AuditHasher& hasher) {
   if (!entry.purpose.empty()) out["purpose"] = entry.purpose;
   if (!entry.session.empty()) out["session"] = entry.session;
   if (!entry.trace_id.empty()) out["trace_id"] = entry.trace_id;
+  if (!entry.ticket.empty()) out["ticket"] = entry.ticket;
   return out;
 }
 
@@ -84,6 +87,8 @@ Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
                    {"token_type", auth.token_type},
                    {"token_ttl", std::chrono::round<Seconds>(auth.lease_duration).count()}};
     if (!auth.metadata.is_null()) out["auth"]["metadata"] = auth.metadata;
+    if (!auth.entity_id.empty()) out["auth"]["entity_id"] = auth.entity_id;
+    if (!auth.identity_policies.empty()) out["auth"]["identity_policies"] = auth.identity_policies;
   }
   if (response.replayed) out["replayed"] = true;  // an earlier attempt's lease, given again
   if (!response.warnings.empty()) out["warnings"] = response.warnings;

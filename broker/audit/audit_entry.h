@@ -57,6 +57,9 @@ struct AuditEntry {
   std::string purpose;
   std::string session;
   std::string trace_id;
+  std::string ticket;
+  std::string entity_name;
+  std::string human;  // behind it; see Attribution
   std::set<std::string> clear_request_keys;
   std::set<std::string> clear_response_keys;
   const Response* response = nullptr;  // nullptr: the entry of the request

@@ -66,7 +66,11 @@ Json attribution_to_json(const engines::Attribution& from) {
           {"purpose", from.purpose},
           {"session", from.session},
           {"trace_id", from.trace_id},
-          {"remote_address", from.remote_address}};
+          {"remote_address", from.remote_address},
+          {"ticket", from.ticket},
+          {"entity_name", from.entity_name},
+          {"human", from.human},
+          {"human_id", from.human_id}};
 }
 
 engines::Attribution attribution_from_json(const Json& from, std::string entity_id) {
@@ -77,7 +81,11 @@ engines::Attribution attribution_from_json(const Json& from, std::string entity_
           .purpose = from.value("purpose", ""),
           .session = from.value("session", ""),
           .trace_id = from.value("trace_id", ""),
-          .remote_address = from.value("remote_address", "")};
+          .remote_address = from.value("remote_address", ""),
+          .ticket = from.value("ticket", ""),
+          .entity_name = from.value("entity_name", ""),
+          .human = from.value("human", ""),
+          .human_id = from.value("human_id", "")};
 }
 
 Json body_of(const Lease& lease) {

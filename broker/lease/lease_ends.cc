@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "broker/attribution.h"
 #include "broker/lease/receipt.h"
 
 namespace curfew::broker {
@@ -12,7 +13,6 @@ constexpr Millis kAuditAgain = Seconds{30};
 
 // What stays of an ended lease; no credential is in it, because none is on the lease.
 Json archived(const Lease& lease) {
-  const engines::Attribution& by = lease.attribution;
   return {{"lease_id", lease.id},
           {"mount", lease.mount},
           {"role", lease.role},
@@ -20,14 +20,7 @@ Json archived(const Lease& lease) {
           {"state", lease_state_name(lease.state)},
           {"issue_time", format_rfc3339(lease.issued_at)},
           {"expire_time", format_rfc3339(lease.expires_at)},
-          {"attribution",
-           {{"display_name", by.display_name},
-            {"entity_id", by.entity_id},
-            {"token_accessor", by.token_accessor},
-            {"purpose", by.purpose},
-            {"session", by.session},
-            {"trace_id", by.trace_id},
-            {"remote_address", by.remote_address}}},
+          {"attribution", to_api(lease.attribution)},
           {"receipt", lease.receipt}};
 }
 

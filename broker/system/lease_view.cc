@@ -33,11 +33,7 @@ Json lease_view(const Lease& lease, WallTime now) {
               {"renewable", lease.renewable && lease.state == LeaseState::kActive},
               {"ttl", seconds_left(lease, now)},
               {"state", lease_state_name(lease.state)}};
-  const engines::Attribution& by = lease.attribution;
-  out["attribution"] = {{"agent", agent_of(by)},     {"display_name", by.display_name},
-                        {"entity_id", by.entity_id}, {"token_accessor", by.token_accessor},
-                        {"purpose", by.purpose},     {"session", by.session},
-                        {"trace_id", by.trace_id},   {"remote_address", by.remote_address}};
+  out["attribution"] = to_api(lease.attribution);
   if (is_live(lease.state) && lease.state != LeaseState::kActive) {
     out["attempts"] = lease.attempts;
     out["next_attempt"] = time_or_null(lease.next_action_at);

@@ -162,7 +162,10 @@ class WhoisRoutes {
                 {"role", lease.role},
                 {"state", lease_state_name(lease.state)},
                 {"agent", agent_of(by)},
-                {"owner", ""},  // of the agent: a person, once there are identities
+                {"owner", by.human},
+                {"human", by.human},
+                {"entity_name", by.entity_name},
+                {"ticket", by.ticket},
                 {"purpose", by.purpose},
                 {"session", by.session},
                 {"trace_id", by.trace_id},

@@ -105,6 +105,8 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.rollback_statements = role.rollback_statements;
   lease.entity = request.attribution.entity_id;
   lease.trace = request.attribution.trace_id;
+  lease.entity_name = request.attribution.entity_name;
+  lease.human = request.attribution.human;
   lease.requested_by = request.attribution.display_name;
   const std::string policy =
       role.password_policy().empty() ? config.password_policy : role.password_policy();

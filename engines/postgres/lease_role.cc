@@ -122,6 +122,8 @@ Handle LeaseHandle::to_handle() const {
   if (!rollback_statements.empty()) fields["rollback_statements"] = rollback_statements;
   if (!entity.empty()) fields["entity"] = entity;
   if (!trace.empty()) fields["trace"] = trace;
+  if (!entity_name.empty()) fields["entity_name"] = entity_name;
+  if (!human.empty()) fields["human"] = human;
   if (!requested_by.empty()) fields["requested_by"] = requested_by;
   if (role_oid != 0) fields["role_oid"] = role_oid;
   return {target, std::move(fields), database_role};
@@ -143,6 +145,8 @@ Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
   if (rollback) out.rollback_statements = std::move(*rollback);
   out.entity = text_at(handle.fields, "entity");
   out.trace = text_at(handle.fields, "trace");
+  out.entity_name = text_at(handle.fields, "entity_name");
+  out.human = text_at(handle.fields, "human");
   out.requested_by = text_at(handle.fields, "requested_by");
   return out;
 }
@@ -153,6 +157,8 @@ std::string role_mark(std::string_view mount_accessor, std::string_view lease_id
   Json mark{{"curfew", mount_accessor}, {"lease", lease_id}, {"target", handle.target}};
   if (!handle.entity.empty()) mark["entity"] = handle.entity;
   if (!handle.trace.empty()) mark["trace"] = handle.trace;
+  if (!handle.entity_name.empty()) mark["entity_name"] = handle.entity_name;
+  if (!handle.human.empty()) mark["human"] = handle.human;
   return dump_json(mark);
 }
 

@@ -26,6 +26,8 @@ struct LeaseHandle {
   std::vector<std::string> rollback_statements = {};
   std::string entity = {};  // for the mark
   std::string trace = {};
+  std::string entity_name = {};  // for the mark, too
+  std::string human = {};
   std::string requested_by = {};  // the name of the token that asked
 
   Handle to_handle() const;

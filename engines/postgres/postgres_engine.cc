@@ -154,6 +154,7 @@ Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& rand
   if (!config->allows(role->name))
     return Error{Errc::kRefused, fmt::format("\"{}\" is not an allowed role", role->name)};
   RETURN_IF_ERROR(markers_.refusal(role->db_name));
+  RETURN_IF_ERROR(role->check_context(request.attribution));
   return plan_issue(request, *role, *config, services_.clock.wall(), random);
 }
 

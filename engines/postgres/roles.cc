@@ -25,6 +25,39 @@ constexpr StatementList kLists[] = {
     {"rollback_statements", &LeaseRole::rollback_statements},
 };
 
+// What a role may require, where it stands, and by which header a caller says it.
+struct Context {
+  const char* name;
+  std::string Attribution::*member;
+  const char* header;
+};
+constexpr Context kContexts[] = {
+    {"purpose", &Attribution::purpose, "X-Curfew-Purpose (curfew: -purpose)"},
+    {"session", &Attribution::session, "X-Curfew-Session (curfew: -session)"},
+    {"ticket", &Attribution::ticket, "X-Curfew-Ticket (curfew: -ticket)"},
+    {"trace", &Attribution::trace_id, "traceparent (W3C trace context)"},
+};
+
+const Context* find_context(std::string_view name) {
+  for (const Context& context : kContexts)
+    if (name == context.name) return &context;
+  return nullptr;
+}
+
+Status merge_context(const Json& data, LeaseRole& role) {
+  ASSIGN_OR_RETURN(auto names, Fields(data).comma_list("required_context"));
+  if (!names) return ok();
+  for (const std::string& name : *names) {
+    if (find_context(name) == nullptr)
+      return bad(
+          fmt::format("required_context: \"{}\" is not known; purpose, session, ticket and "
+                      "trace are",
+                      name.substr(0, 64)));
+  }
+  role.required_context = std::move(*names);
+  return ok();
+}
+
 std::int64_t seconds(Millis time) {
   return std::chrono::floor<Seconds>(time).count();
 }
@@ -60,6 +93,17 @@ Status merge_times(const Json& data, LeaseRole& role) {
 
 }  // namespace
 
+Status LeaseRole::check_context(const Attribution& attribution) const {
+  for (const std::string& required : required_context) {
+    const Context* context = find_context(required);
+    // A name that a later program stored: what cannot be checked is not granted.
+    if (context == nullptr || (attribution.*(context->member)).empty())
+      return bad(fmt::format("role \"{}\" asks every request for its {}: send the header {}", name,
+                             required, context == nullptr ? required : context->header));
+  }
+  return ok();
+}
+
 std::string LeaseRole::password_policy() const {
   return Fields(credential_config).text_or("password_policy", "").value();
 }
@@ -71,6 +115,7 @@ Json LeaseRole::to_json() const {
            {"credential_config", credential_config}};
   if (allow_dangerous) out["allow_dangerous"] = true;
   if (connection_limit != kConnectionLimitDefault) out["connection_limit"] = connection_limit;
+  if (!required_context.empty()) out["required_context"] = required_context;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
@@ -89,6 +134,8 @@ Result<LeaseRole> LeaseRole::from_json(std::string name, const Json& stored) {
   ASSIGN_OR_RETURN(role.allow_dangerous, fields.boolean_or("allow_dangerous", false));
   ASSIGN_OR_RETURN(role.connection_limit,
                    fields.integer_or("connection_limit", kConnectionLimitDefault));
+  ASSIGN_OR_RETURN(auto context, fields.string_list("required_context"));
+  role.required_context = std::move(context).value_or(std::vector<std::string>{});
   for (const auto& [field, list] : kLists) {
     ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
     role.*list = std::move(statements).value_or(std::vector<std::string>{});
@@ -104,6 +151,7 @@ Json LeaseRole::shown() const {
   if (!credential_config.empty()) out["credential_config"] = credential_config;
   if (allow_dangerous) out["allow_dangerous"] = true;
   if (connection_limit != kConnectionLimitDefault) out["connection_limit"] = connection_limit;
+  if (!required_context.empty()) out["required_context"] = required_context;
   for (const auto& [field, list] : kLists) out[field] = this->*list;
   return out;
 }
@@ -117,6 +165,7 @@ Result<LeaseRole> merge_role(std::string name, const std::optional<LeaseRole>& s
   if (role.db_name.empty()) return bad("database name is required");
   RETURN_IF_ERROR(merge_times(data, role));
   RETURN_IF_ERROR(merge_credential(data, role));
+  RETURN_IF_ERROR(merge_context(data, role));
   for (const auto& [field, list] : kLists) {
     ASSIGN_OR_RETURN(auto statements, fields.string_list(field));
     if (statements) role.*list = std::move(*statements);
@@ -163,6 +212,8 @@ std::vector<FieldSpec> role_fields() {
        "sessions of one leased role at a time, where its statements set no CONNECTION LIMIT (20); "
        "0: "
        "no limit"},
+      {"required_context", FieldType::kList,
+       "what every request has to say of itself: purpose, session, ticket, trace"},
       {"rehearse", FieldType::kBoolean,
        "try the statements at the target before this is stored (true); not kept"},
   };

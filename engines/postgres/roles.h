@@ -31,6 +31,12 @@ struct LeaseRole {
   // Sessions of one leased role at a time, where its statements say nothing of it. 0: no limit.
   std::int64_t connection_limit = kConnectionLimitDefault;
 
+  // What a request has to say of itself: "purpose", "session", "ticket", "trace".
+  std::vector<std::string> required_context;
+
+  // kInvalidArgument: the request lacks something of it; names the header.
+  Status check_context(const Attribution& attribution) const;
+
   // The role's own, or empty.
   std::string password_policy() const;
 

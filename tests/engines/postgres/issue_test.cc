@@ -47,6 +47,34 @@ TEST_F(Issue, the_sessions_of_one_role_are_limited) {
   EXPECT_EQ(limit(world_.issue("own")), "3");
 }
 
+TEST_F(Issue, a_role_can_ask_for_a_purpose_a_session_a_ticket) {
+  world_.role("asks", "", {{"required_context", {"purpose", "ticket"}}});
+  EXPECT_THAT(world_.try_issue("asks").error().message, HasSubstr("X-Curfew-Purpose"));
+  world_.who.purpose = "report";
+  EXPECT_THAT(world_.try_issue("asks").error().message, HasSubstr("X-Curfew-Ticket"));
+  world_.who.ticket = "OPS-7";
+  EXPECT_TRUE(world_.try_issue("asks"));
+  const auto unknown =
+      world_.call(Operation::kUpdate, "roles/asks", {{"required_context", "mood"}});
+  EXPECT_THAT(unknown.error().message, HasSubstr("purpose, session, ticket and trace"));
+  // The rehearsal of such a role has no purpose of its own, and needs none.
+  world_.role("asks", "", {{"required_context", "session"}, {"rehearse", true}});
+}
+
+TEST_F(Issue, the_mark_names_the_agent_and_the_human_behind_it) {
+  world_.role("ro");
+  world_.who.entity_name = "claude-code";
+  world_.who.human = "ana'); --";
+  const Leased leased = world_.issue("ro");
+  const std::string comment = world_.database.superuser().value(
+      "SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = '" +
+      leased.username + "'");
+  EXPECT_TRUE(comment.starts_with("{\"curfew\":"));
+  const Json mark = Json::parse(comment);
+  EXPECT_EQ(mark.at("entity_name"), "claude-code");
+  EXPECT_EQ(mark.at("human"), "ana'); --");
+}
+
 TEST_F(Issue, the_role_bears_the_mark_of_its_lease) {
   world_.role("ro");
   const Leased leased = world_.issue("ro");

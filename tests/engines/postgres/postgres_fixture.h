@@ -89,11 +89,16 @@ class PostgresWorld {
     ASSERT_TRUE(reply.has_value()) << reply.error().message;
   }
 
+  // Who asks.
+  Attribution who = [] {
+    Attribution asks;
+    asks.entity_id = "entity-7";
+    asks.trace_id = "0af7651916cd43dd";
+    return asks;
+  }();
+
   Result<IssuePlan> plan(const std::string& role, const std::string& lease_id,
                          Json data = Json::object()) {
-    Attribution who;
-    who.entity_id = "entity-7";
-    who.trace_id = "0af7651916cd43dd";
     return engine->plan({"creds/" + role, {{"name", role}}, lease_id, std::move(data), who},
                         random);
   }
