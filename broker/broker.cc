@@ -4,6 +4,8 @@
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_service.h"
 #include "broker/identity/authority.h"
+#include "broker/identity/identity_backend.h"
+#include "broker/identity/identity_service.h"
 #include "broker/lease/end_operation.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lease_store.h"
@@ -35,14 +37,6 @@ Status keep_keys(store::Keyring& keyring, store::Database& database) {
 
 }  // namespace
 
-class NoIdentities final : public Identities {
- public:
-  Result<std::string> sign_in(const SignIn&, WallTime) override { return std::string(); }
-  Result<std::shared_ptr<const Standing>> standing(const std::string&) const override {
-    return std::shared_ptr<const Standing>();
-  }
-};
-
 // In the order in which they need each other; destroyed in the reverse order.
 struct Broker::Parts {
   Parts(Dependencies given, BrokerOptions o)
@@ -61,6 +55,7 @@ struct Broker::Parts {
         token_roles(d.database, records),
         token_mount(d.database, records, d.random),
         policies(d.database, records, d.clock, d.log),
+        identities(d.database, records, d.keyring, d.clock, d.random, d.log),
         passwords(d.database, records, d.random),
         quotas(d.database, records, d.clock, d.log),
         audit(d.database, records, d.random, d.log),
@@ -95,6 +90,9 @@ struct Broker::Parts {
         token_backend(
             tokens, token_roles, policies, logins, [this] { return token_mount.ttl(); },
             [this] { reaper.wake(); }),
+        identity_backend(
+            identities,
+            {"root", [this](const std::string& accessor) { return identity_mount(accessor); }}),
         system({lifecycle,
                 d.database,
                 d.keyring,
@@ -125,8 +123,8 @@ struct Broker::Parts {
                 options.edge_metrics,
                 options.open_metrics}),
         pipeline({lifecycle, tokens, policies, mounts, auth_mounts, authorities, logins, leases,
-                  retries, quotas, lockdowns, audit, system, token_backend, d.clock, d.log,
-                  [this] { reaper.wake(); }}) {
+                  retries, quotas, lockdowns, audit, system, token_backend, identity_backend,
+                  d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
@@ -174,13 +172,24 @@ struct Broker::Parts {
     auth_mounts.unload();
     lockdowns.unload();
     policies.forget();
+    identities.forget();
     quotas.unload();
     retries.forget();
     audit.unload();
   }
 
+  // The mounts by whose accessors logins are known.
+  std::optional<IdentityMount> identity_mount(const std::string& accessor) const {
+    const MountEntry tokens_entry = token_mount.entry();
+    if (accessor == tokens_entry.accessor) return IdentityMount{"token", "auth/token/"};
+    const auto mount = auth_mounts.by_accessor(accessor);
+    if (!mount) return std::nullopt;
+    return IdentityMount{mount->entry.type, mount->full_path()};
+  }
+
   Json describe() const {
-    return describe_api(system, token_backend, auth_mounts, mounts, options.version);
+    return describe_api(system, token_backend, identity_backend, auth_mounts, mounts,
+                        options.version);
   }
 
   const BrokerOptions options;
@@ -197,11 +206,11 @@ struct Broker::Parts {
   TokenRoles token_roles;
   TokenMount token_mount;
   PolicyStore policies;
+  IdentityService identities;
   PasswordPolicies passwords;
   Quotas quotas;
   AuditBroker audit;
   MountTable mounts;
-  NoIdentities identities;
   AuthMounts auth_mounts;
   Authorities authorities;
   LoginService logins;
@@ -220,6 +229,7 @@ struct Broker::Parts {
   Reaper reaper;
   Reconciler reconciler;
   TokenBackend token_backend;
+  IdentityBackend identity_backend;
   SystemBackend system;
   RequestPipeline pipeline;
 };

@@ -119,8 +119,8 @@ void describe_table(const RouteTable<Handler>& table, const std::string& mount,
 }  // namespace
 
 Json describe_api(const Backend& system, const Backend& token_backend,
-                  const AuthMounts& auth_mounts, const MountTable& mounts,
-                  const std::string& version) {
+                  const Backend& identity_backend, const AuthMounts& auth_mounts,
+                  const MountTable& mounts, const std::string& version) {
   Json paths = Json::object();
   describe_table(system.routes(), "sys/", "system", paths);
   describe_table(token_backend.routes(), "auth/token/", "auth", paths);
@@ -128,6 +128,7 @@ Json describe_api(const Backend& system, const Backend& token_backend,
     const auto mount = auth_mounts.at(entry.path);
     if (mount) describe_table(mount->method().routes(), mount->full_path(), "auth", paths);
   }
+  describe_table(identity_backend.routes(), "identity/", "identity", paths);
   for (const MountEntry& entry : mounts.list()) {
     const auto mount = mounts.at(entry.path);
     if (mount) describe_table(mount->engine().routes(), entry.path, "secrets", paths);

@@ -11,7 +11,7 @@ namespace curfew::broker {
 
 // An OpenAPI 3.0 document of the paths that are served now, made from the tables that serve them.
 Json describe_api(const Backend& system, const Backend& token_backend,
-                  const AuthMounts& auth_mounts, const MountTable& mounts,
-                  const std::string& version);
+                  const Backend& identity_backend, const AuthMounts& auth_mounts,
+                  const MountTable& mounts, const std::string& version);
 
 }  // namespace curfew::broker

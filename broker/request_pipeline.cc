@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kSystemMount = "sys/";
 constexpr std::string_view kTokenMount = "auth/token/";
 constexpr std::string_view kAuthMounts = "auth/";
+constexpr std::string_view kIdentityMount = "identity/";
 
 Error denied() {
   return {Errc::kPermissionDenied, "1 error occurred:\n\t* permission denied\n\n"};
@@ -160,6 +161,8 @@ Status RequestPipeline::find_route(Course& course) const {
     in_backend(course.auth_mount->method(), course.auth_mount->full_path(), entry.type.c_str());
     course.mount_accessor = entry.accessor;
   }
+  if (path.starts_with(kIdentityMount))
+    in_backend(parts_.identity_backend, kIdentityMount, "identity");
   if (course.backend != nullptr) return ok();
   const std::string routed_path =
       course.request.operation == Operation::kList && !path.ends_with('/') ? path + "/" : path;

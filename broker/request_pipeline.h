@@ -47,6 +47,7 @@ class RequestPipeline {
     AuditBroker& audit;
     const Backend& system;
     const Backend& token_backend;
+    const Backend& identity_backend;
     const Clock& clock;
     Log& log;
     std::function<void()> token_ended;

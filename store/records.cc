@@ -119,6 +119,19 @@ Result<std::vector<std::string>> Records::names(const Reader& reader,
   return out;
 }
 
+Result<std::int64_t> Records::count(const Reader& reader, std::string_view scope,
+                                    std::string_view folder) const {
+  if (!folder.ends_with('/')) return Error{Errc::kInvalidArgument, "a folder to count ends in '/'"};
+  // '0' follows '/'.
+  const std::string end = std::string(folder.substr(0, folder.size() - 1)) + '0';
+  ASSIGN_OR_RETURN(
+      const auto row,
+      reader.query_one("SELECT count(*) FROM records WHERE namespace = $1 AND scope = $2 "
+                       "AND name > $3 AND name < $4",
+                       {text(namespace_), text(scope), text(folder), end}));
+  return row->integer(0);
+}
+
 Result<std::vector<std::pair<std::string, Json>>> Records::all(const Reader& reader,
                                                                std::string_view scope,
                                                                std::string_view prefix) const {
@@ -142,6 +155,24 @@ Result<std::vector<std::pair<std::string, Json>>> Records::all(const Reader& rea
     }
     if (rows.size() < static_cast<std::size_t>(kListPageRows)) return out;
   }
+}
+
+Result<std::vector<std::pair<std::string, Json>>> Records::page(const Reader& reader,
+                                                                std::string_view scope,
+                                                                std::string_view after,
+                                                                std::size_t limit) const {
+  std::vector<std::pair<std::string, Json>> out;
+  ASSIGN_OR_RETURN(
+      const std::vector<Row> rows,
+      reader.query("SELECT name, sealed FROM records WHERE namespace = $1 AND scope = $2 "
+                   "AND name > $3 ORDER BY name LIMIT $4",
+                   {text(namespace_), text(scope), text(after), static_cast<std::int64_t>(limit)}));
+  out.reserve(rows.size());
+  for (const Row& row : rows) {
+    ASSIGN_OR_RETURN(Json value, unseal(scope, row.text(0), row.blob(1)));
+    out.emplace_back(row.text(0), std::move(value));
+  }
+  return out;
 }
 
 }  // namespace curfew::store

@@ -46,10 +46,20 @@ class Records {
   // All names of a scope, whole and sorted.
   Result<std::vector<std::string>> names(const Reader& reader, std::string_view scope) const;
 
+  // How many names lie below a folder (ending in '/', else kInvalidArgument).
+  Result<std::int64_t> count(const Reader& reader, std::string_view scope,
+                             std::string_view folder) const;
+
   // The name and value of every record of a scope whose name starts with `prefix`, sorted by name.
   Result<std::vector<std::pair<std::string, Json>>> all(const Reader& reader,
                                                         std::string_view scope,
                                                         std::string_view prefix = "") const;
+
+  // Up to `limit` records of a scope, sorted by name, from the first name after `after` on.
+  Result<std::vector<std::pair<std::string, Json>>> page(const Reader& reader,
+                                                         std::string_view scope,
+                                                         std::string_view after,
+                                                         std::size_t limit) const;
 
  private:
   Result<Json> unseal(std::string_view scope, std::string_view name,

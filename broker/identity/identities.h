@@ -30,6 +30,7 @@ struct Standing {
   std::string kind;   // "human", "agent", or empty: not said
   std::string owner;  // of an agent: the name of the human or group that answers for it
   bool disabled = false;
+  std::string disabled_why;           // in words, where it is
   std::vector<std::string> policies;  // its own and its groups', nested ones too; sorted
   policy::Identity identity;          // for the templates in policies
   std::optional<AgentLimits> agent;
@@ -49,12 +50,16 @@ class Identities {
  public:
   virtual ~Identities() = default;
 
-  // The entity of an alias, by its id; made when there is none yet. Sets the external groups.
-  // kPermissionDenied: the entity is disabled.
+  // The entity of an alias, by its id; made when there is none yet (an entity that merely has the
+  // name of the alias is never taken for it). Sets the external groups of the alias's mount.
+  // kPermissionDenied: the entity is disabled. kInvalidArgument: the alias is not a name, or there
+  // are too many groups. kCorrupt: what is stored of the entity was altered: deny.
   virtual Result<std::string> sign_in(const SignIn& sign_in, WallTime now) = 0;
 
   // nullptr: there is no such entity (any more). An entity that was merged into another one is
-  // found by its old id. Cheap: asked with every request.
+  // found by its old id, and its Standing has the new one. kCorrupt: what is stored of it, of one
+  // of its groups or of its owner was altered: deny. Cheap: asked with every request. A change
+  // counts from the moment on at which the call that made it returns.
   virtual Result<std::shared_ptr<const Standing>> standing(const std::string& entity_id) const = 0;
 };
 

@@ -19,7 +19,8 @@ Json fixed_mounts() {
     entry.description = description;
     return to_api(entry);
   };
-  return {{"sys/", fixed("system", "system endpoints used for control, policy and debugging")}};
+  return {{"identity/", fixed("identity", "entities, groups and the registry of agents")},
+          {"sys/", fixed("system", "system endpoints used for control, policy and debugging")}};
 }
 
 class MountRoutes {
