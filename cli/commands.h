@@ -15,6 +15,7 @@ void add_token_commands(CommandTable& table);
 void add_policy_commands(CommandTable& table);
 void add_secrets_commands(CommandTable& table);
 void add_auth_commands(CommandTable& table);
+void add_agent_commands(CommandTable& table);
 void add_clock_commands(CommandTable& table);
 void add_audit_commands(CommandTable& table);
 void add_operator_commands(CommandTable& table);

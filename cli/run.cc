@@ -165,6 +165,7 @@ CommandTable make_command_table(const CliOptions& options) {
   add_secrets_commands(table);
   add_auth_commands(table);
   add_audit_commands(table);
+  add_agent_commands(table);
   add_clock_commands(table);
   add_operator_commands(table);
   add_target_commands(table);

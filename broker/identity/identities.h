@@ -41,8 +41,8 @@ struct SignIn {
   std::string mount_accessor;
   std::string mount_type;
   std::string alias;  // name within the mount
-  std::map<std::string, std::string> metadata;
-  std::optional<std::vector<std::string>> groups;  // external ones, by the method's names
+  std::map<std::string, std::string> metadata = {};
+  std::optional<std::vector<std::string>> groups = {};  // external ones, by the method's names
 };
 
 // The identities behind tokens. Thread-safe.

@@ -22,56 +22,56 @@ namespace curfew::broker {
 
 // What to write of an entity; what is absent stays as it is.
 struct EntityChange {
-  std::optional<std::string> id;  // of one that exists
-  std::optional<std::string> name;
-  std::optional<std::string> kind;
-  std::optional<std::vector<std::string>> policies;
-  std::optional<IdentityMetadata> metadata;
-  std::optional<bool> disabled;
+  std::optional<std::string> id = {};  // of one that exists
+  std::optional<std::string> name = {};
+  std::optional<std::string> kind = {};
+  std::optional<std::vector<std::string>> policies = {};
+  std::optional<IdentityMetadata> metadata = {};
+  std::optional<bool> disabled = {};
 };
 
 struct EntityMerge {
-  std::vector<std::string> from_ids;
-  std::string to_id;
-  std::vector<std::string> alias_ids_to_keep;  // where both have an alias of one mount
+  std::vector<std::string> from_ids = {};
+  std::string to_id = {};
+  std::vector<std::string> alias_ids_to_keep = {};  // where both have an alias of one mount
 };
 
 struct AliasChange {
-  std::optional<std::string> id;  // of one that exists
-  std::optional<std::string> name;
-  std::optional<std::string> mount_accessor;
-  std::optional<std::string> canonical_id;  // the entity's, or the group's
-  std::optional<IdentityMetadata> custom_metadata;
+  std::optional<std::string> id = {};  // of one that exists
+  std::optional<std::string> name = {};
+  std::optional<std::string> mount_accessor = {};
+  std::optional<std::string> canonical_id = {};  // the entity's, or the group's
+  std::optional<IdentityMetadata> custom_metadata = {};
   // Whether the caller may change to whom a login belongs: move an alias to another entity, or give
   // it another name or mount.
   bool may_move = false;
 };
 
 struct GroupChange {
-  std::optional<std::string> id;
-  std::optional<std::string> name;
-  std::optional<std::string> type;  // "internal", "external"
-  std::optional<std::vector<std::string>> policies;
-  std::optional<IdentityMetadata> metadata;
-  std::optional<std::vector<std::string>> member_entity_ids;
-  std::optional<std::vector<std::string>> member_group_ids;
+  std::optional<std::string> id = {};
+  std::optional<std::string> name = {};
+  std::optional<std::string> type = {};  // "internal", "external"
+  std::optional<std::vector<std::string>> policies = {};
+  std::optional<IdentityMetadata> metadata = {};
+  std::optional<std::vector<std::string>> member_entity_ids = {};
+  std::optional<std::vector<std::string>> member_group_ids = {};
 };
 
 struct AgentChange {
-  std::string name;
-  std::optional<std::string> entity_id;  // an entity that shall become this agent
-  std::optional<std::string> kind;
-  std::optional<std::string> description;
+  std::string name = {};
+  std::optional<std::string> entity_id = {};  // an entity that shall become this agent
+  std::optional<std::string> kind = {};
+  std::optional<std::string> description = {};
   // An entity or a group, by name or id; "entity:…" or "group:…" where both have the name.
-  std::optional<std::string> owner;
-  std::optional<std::vector<std::string>> policies;
-  std::optional<std::vector<std::string>> ceiling_policies;
-  std::optional<std::vector<std::string>> allowed_roles;
-  std::optional<std::int64_t> live_leases_max;
-  std::optional<std::int64_t> leases_per_hour;
-  std::optional<Millis> ttl_max;
-  std::optional<IdentityMetadata> metadata;
-  std::optional<bool> disabled;
+  std::optional<std::string> owner = {};
+  std::optional<std::vector<std::string>> policies = {};
+  std::optional<std::vector<std::string>> ceiling_policies = {};
+  std::optional<std::vector<std::string>> allowed_roles = {};
+  std::optional<std::int64_t> live_leases_max = {};
+  std::optional<std::int64_t> leases_per_hour = {};
+  std::optional<Millis> ttl_max = {};
+  std::optional<IdentityMetadata> metadata = {};
+  std::optional<bool> disabled = {};
 };
 
 // What a write made or changed.

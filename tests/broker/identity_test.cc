@@ -734,7 +734,9 @@ TEST_F(TamperedIdentityTest, an_alias_that_leads_elsewhere_denies) {
   for (const auto& sign_in : {as_ada, as_eve}) {
     const auto again = service_.sign_in(sign_in, clock_.wall());
     if (!again && again.error().code == Errc::kCorrupt) ++denied;
-    if (again) EXPECT_EQ(*again, sign_in.alias == "ada" ? ada : eve);
+    if (again) {
+      EXPECT_EQ(*again, sign_in.alias == "ada" ? ada : eve);
+    }
   }
   EXPECT_EQ(denied, 1);
 }
