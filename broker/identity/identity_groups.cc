@@ -259,6 +259,10 @@ Result<std::optional<WrittenAlias>> IdentityService::put_group_alias(const Alias
       if (!holder) return invalid_identity("invalid group alias ID");
       alias = *holder->alias;
     }
+    ASSIGN_OR_RETURN(const auto user,
+                     records_.group_by_alias(writer, *change.mount_accessor, *change.name));
+    if (user && (!holder || user->id != holder->id))
+      return invalid_identity("combination of mount and group alias name is already in use");
     const bool moves = holder && change.canonical_id && *change.canonical_id != holder->id;
     const bool renamed =
         alias.name != *change.name || alias.mount_accessor != *change.mount_accessor;

@@ -27,6 +27,12 @@ Error not_ended_yet(const Lease& lease) {
                       lease.next_action_at ? format_rfc3339(*lease.next_action_at) : "once")};
 }
 
+// Of two limits where 0 means none.
+Millis lesser_limit(Millis a, Millis b) {
+  if (a == Millis{0} || b == Millis{0}) return std::max(a, b);
+  return std::min(a, b);
+}
+
 // Whether apply() promises that nothing exists.
 bool nothing_happened(Errc code) {
   return code != Errc::kInDoubt && code != Errc::kInternal && code != Errc::kCorrupt;
@@ -51,10 +57,11 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
                                                          std::vector<std::string>& warnings) {
   const WallTime now = clock_.wall();
   const MountEntry& mount = call.mount->entry;
+  const Millis ttl_max = lesser_limit(plan.terms.max_ttl, call.ttl_max);
   ASSIGN_OR_RETURN(Ttl ttl, calculate_ttl({.requested = plan.terms.requested_ttl,
                                            .role_ttl = plan.terms.ttl,
                                            .mount_ttl = mount.config.default_lease_ttl,
-                                           .role_max = plan.terms.max_ttl,
+                                           .role_max = ttl_max,
                                            .mount_max = mount.config.max_lease_ttl,
                                            .issued_at = now,
                                            .token_end = call.token.expires_at},
@@ -71,7 +78,7 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   lease.attribution = call.attribution;
   lease.key = call.key;
   lease.ttl_default = plan.terms.ttl;
-  lease.ttl_max = plan.terms.max_ttl;
+  lease.ttl_max = ttl_max;  // for renewals too
   lease.renewable = plan.terms.renewable;
   return leases_.open(lease, std::move(plan), [&](const store::Reader& reader) -> Status {
     // A token that is being revoked looks for its leases after this commit, or ended before it: so

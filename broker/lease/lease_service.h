@@ -29,6 +29,7 @@ struct IssueCall {
   // Asked inside the transaction that writes the lease down whether it may be born; empty: it may.
   std::function<Status(const store::Reader&, const Lease&)> admit = {};
   RequestKey key = {};  // stays on the lease
+  Millis ttl_max{0};    // of who asks; 0: no limit of theirs
 };
 
 // Makes, renews and ends leases. Thread-safe.

@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "broker/identity/identity_checks.h"
+#include "broker/identity/agent_budget.h"
 #include "broker/identity/identity_service.h"
 #include "store/records.h"
 #include "tests/broker/broker_world.h"
@@ -670,6 +670,106 @@ TEST_F(IdentityTest, agents_are_disabled_and_enabled_by_path) {
   EXPECT_EQ(must_read("identity/agent/bot").at("may_not_act_because"), "it is disabled");
   must_write("identity/agent/bot/enable");
   EXPECT_EQ(must_read("identity/agent/bot").at("may_act"), true);
+}
+
+// ---- budgets ----------------------------------------------------------------------------------
+
+class AgentBudgetTest : public IdentityTest {
+ protected:
+  AgentBudgetTest() {
+    agent_.entity_id = "bot-id";
+    agent_.name = "bot";
+    agent_.agent = AgentLimits{};
+    next_.role = "readonly";
+    next_.issued_at = clock_.wall();
+  }
+
+  void have_lease(LeaseState state, Millis age, const std::string& entity = "bot-id") {
+    const Status written = database_->write([&](store::Writer& writer) -> Status {
+      RETURN_IF_ERROR(writer.execute(
+          "INSERT INTO leases (id, namespace, mount, role, resource, token, entity, state, "
+          "issued_at, expires_at, attempts, sealed) VALUES ($1, 'root', 'm', 'r', '', '', $2, $3, "
+          "$4, $4, 0, $5)",
+          {random_uuid(random_), entity, static_cast<std::int64_t>(state),
+           to_unix_millis(clock_.wall() - age), store::Blob{"x"}}));
+      return ok();
+    });
+    ASSERT_TRUE(written.has_value()) << written.error().message;
+  }
+
+  // kInternal: it may be born.
+  Errc verdict(const std::string& mount = "database/") {
+    Errc code = Errc::kInternal;
+    const Status asked = database_->read([&](const store::Reader& reader) -> Status {
+      const Status checked = check_agent_budget(reader, agent_, mount, next_);
+      if (!checked) code = checked.error().code;
+      return ok();
+    });
+    EXPECT_TRUE(asked.has_value());
+    return code;
+  }
+
+  Standing agent_;
+  Lease next_;
+};
+
+TEST_F(AgentBudgetTest, who_is_no_agent_or_has_no_limits_is_free) {
+  have_lease(LeaseState::kActive, Millis{0});
+  EXPECT_EQ(verdict(), Errc::kInternal);
+  agent_.agent.reset();
+  EXPECT_EQ(verdict(), Errc::kInternal);
+}
+
+TEST_F(AgentBudgetTest, only_allowed_roles_are_leased) {
+  agent_.agent->allowed_roles = {"database/read*", "other/ro"};
+  EXPECT_EQ(verdict(), Errc::kInternal);
+  EXPECT_EQ(verdict("team/database/"), Errc::kPermissionDenied);
+  EXPECT_EQ(verdict("other/"), Errc::kPermissionDenied);
+  next_.role = "owner";
+  EXPECT_EQ(verdict(), Errc::kPermissionDenied);
+}
+
+TEST_F(AgentBudgetTest, live_leases_are_counted_until_they_are_proven_gone) {
+  agent_.agent->live_leases_max = 2;
+  have_lease(LeaseState::kRevoked, Millis{0});
+  have_lease(LeaseState::kActive, std::chrono::hours{9});
+  have_lease(LeaseState::kActive, Millis{0}, "somebody else");
+  have_lease(LeaseState::kActive, Millis{0}, "");
+  EXPECT_EQ(verdict(), Errc::kInternal);
+  have_lease(LeaseState::kQuarantined, Millis{0});
+  EXPECT_EQ(verdict(), Errc::kQuotaExceeded);
+}
+
+TEST_F(AgentBudgetTest, leases_of_the_last_hour_are_counted_whatever_became_of_them) {
+  agent_.agent->leases_per_hour = 2;
+  have_lease(LeaseState::kActive, std::chrono::hours{1});
+  have_lease(LeaseState::kRevoked, std::chrono::minutes{59});
+  EXPECT_EQ(verdict(), Errc::kInternal);
+  have_lease(LeaseState::kAbandoned, Millis{1});
+  EXPECT_EQ(verdict(), Errc::kQuotaExceeded);
+  clock_.advance(std::chrono::minutes{1});
+  next_.issued_at = clock_.wall();
+  EXPECT_EQ(verdict(), Errc::kInternal);
+}
+
+TEST_F(AgentBudgetTest, the_counts_use_their_indexes) {
+  const auto plan_of = [&](const std::string& where) {
+    std::string plan;
+    const Status asked = database_->read([&](const store::Reader& reader) -> Status {
+      ASSIGN_OR_RETURN(const auto rows,
+                       reader.query("EXPLAIN QUERY PLAN SELECT count(*) FROM (SELECT 1 FROM leases "
+                                    "WHERE " +
+                                        where + " LIMIT 3) AS counted",
+                                    {std::string("e")}));
+      for (const store::Row& row : rows) plan += row.text(3) + "\n";
+      return ok();
+    });
+    EXPECT_TRUE(asked.has_value()) << asked.error().message;
+    return plan;
+  };
+  EXPECT_THAT(plan_of("state < 4 AND entity <> '' AND entity = $1"), HasSubstr("leases_by_entity"));
+  EXPECT_THAT(plan_of("entity <> '' AND issued_at > 0 AND entity = $1 AND issued_at > 5"),
+              HasSubstr("leases_by_issue"));
 }
 
 // ---- altered rows -----------------------------------------------------------------------------

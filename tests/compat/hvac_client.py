@@ -179,6 +179,56 @@ def policies():
 
 
 @step
+def identities():
+    identity = root.secrets.identity
+    accessor = root.sys.list_auth_methods()["data"]["token/"]["accessor"]
+    made = identity.create_or_update_entity(name="compat-ada", policies=["compat"],
+                                            metadata={"team": "x"})["data"]
+    assert made["name"] == "compat-ada" and made["aliases"] is None, made
+    entity = identity.read_entity(made["id"])["data"]
+    assert entity["policies"] == ["compat"] and entity["metadata"] == {"team": "x"}, entity
+    assert identity.read_entity_by_name("compat-ada")["data"]["id"] == made["id"]
+    identity.update_entity(made["id"], metadata={"team": "y"})
+    assert made["id"] in identity.list_entities()["data"]["keys"]
+    assert "compat-ada" in identity.list_entities_by_name(method="GET")["data"]["keys"]
+
+    alias = identity.create_or_update_entity_alias(
+        name="compat-login", canonical_id=made["id"], mount_accessor=accessor)["data"]
+    read = identity.read_entity_alias(alias["id"])["data"]
+    assert read["canonical_id"] == made["id"] and read["name"] == "compat-login", read
+    assert alias["id"] in identity.list_entity_aliases()["data"]["keys"]
+    found = identity.lookup_entity(alias_name="compat-login", alias_mount_accessor=accessor)
+    assert found["data"]["id"] == made["id"], found
+
+    other = identity.create_or_update_entity_by_name("compat-bob")["data"]
+    identity.merge_entities(from_entity_ids=[other["id"]], to_entity_id=made["id"])
+    assert identity.read_entity(made["id"])["data"]["merged_entity_ids"] == [other["id"]]
+
+    group = identity.create_or_update_group(
+        name="compat-team", policies=["team"], member_entity_ids=[made["id"]])["data"]
+    assert identity.read_group(group["id"])["data"]["member_entity_ids"] == [made["id"]]
+    assert identity.read_group_by_name("compat-team")["data"]["type"] == "internal"
+    assert identity.lookup_group(name="compat-team")["data"]["id"] == group["id"]
+    assert group["id"] in identity.list_groups()["data"]["keys"]
+    assert "compat-team" in identity.list_groups_by_name()["data"]["keys"]
+    assert identity.read_entity(made["id"])["data"]["group_ids"] == [group["id"]]
+    refused(exceptions.InvalidRequest, "is same as the ID of the group", identity.update_group,
+            group["id"], "compat-team", member_group_ids=[group["id"]])
+    outside = identity.create_or_update_group(name="compat-outside", group_type="external")["data"]
+    group_alias = identity.create_or_update_group_alias(
+        name="cn=compat", mount_accessor=accessor, canonical_id=outside["id"])["data"]
+    assert identity.read_group_alias(group_alias["id"])["data"]["name"] == "cn=compat"
+    assert group_alias["id"] in identity.list_group_aliases()["data"]["keys"]
+
+    identity.delete_group_alias(group_alias["id"])
+    identity.delete_group(outside["id"])
+    identity.delete_group_by_name("compat-team")
+    identity.delete_entity_alias(alias["id"])
+    identity.delete_entity(made["id"])
+    refused(exceptions.InvalidPath, "", identity.read_entity, made["id"])
+
+
+@step
 def tokens():
     made = root.auth.token.create(policies=["reader"], ttl="30m", meta={"team": "a"},
                                   display_name="robot")["auth"]

@@ -171,6 +171,29 @@ TEST_F(RecordsTest, GivesNamesAndAllValuesOfAScope) {
   }));
 }
 
+TEST_F(RecordsTest, GivesPagesAndCountsFolders) {
+  for (const char* name : {"g/1", "g/2", "g/3", "g0", "h/1"})
+    ASSERT_TRUE(put("s", name, {{"n", 1}}));
+  ASSERT_TRUE(put("t", "g/4", {{"n", 1}}));
+  ASSERT_TRUE(db().read([&](const Reader& reader) -> Status {
+    Names names;
+    std::string after;
+    for (;;) {
+      ASSIGN_OR_RETURN(const auto page, records_.page(reader, "s", after, 2));
+      for (const auto& [name, value] : page) names.push_back(name);
+      if (page.size() < 2) break;
+      after = page.back().first;
+    }
+    EXPECT_EQ(names, Names({"g/1", "g/2", "g/3", "g0", "h/1"}));
+    ASSIGN_OR_RETURN(const std::int64_t in_g, records_.count(reader, "s", "g/"));
+    EXPECT_EQ(in_g, 3);
+    ASSIGN_OR_RETURN(const std::int64_t in_none, records_.count(reader, "s", "x/"));
+    EXPECT_EQ(in_none, 0);
+    EXPECT_FALSE(records_.count(reader, "s", "g").has_value());
+    return ok();
+  }));
+}
+
 TEST_F(RecordsTest, RemovesAScopeAndNothingElse) {
   ASSERT_TRUE(put("s", "a", 1));
   ASSERT_TRUE(put("s", "b", 1));
