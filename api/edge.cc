@@ -42,7 +42,9 @@ class Delivery {
   }
 
  private:
-  bool matters() const { return !response_->lease_id.empty() || response_->auth.has_value(); }
+  bool matters() const {
+    return !response_->lease_id.empty() || response_->auth || response_->wrap_info;
+  }
 
   broker::Handler& handler_;
   std::shared_ptr<broker::Response> response_;

@@ -20,6 +20,7 @@ constexpr std::size_t kPurposeBytesMax = 1024;
 constexpr std::size_t kSessionBytesMax = 256;
 constexpr std::size_t kTicketBytesMax = 256;
 constexpr std::size_t kTraceparentBytesMax = 128;
+constexpr Millis kWrapTtlMax = std::chrono::hours{768};  // as long as anything may live
 constexpr std::size_t kIdempotencyKeyMin = 8;
 constexpr std::size_t kIdempotencyKeyMax = 128;
 
@@ -181,6 +182,9 @@ Result<std::optional<Millis>> read_wrap_ttl(const HttpRequest& http) {
     return invalid(
         "header X-Vault-Wrap-TTL: expected a duration such as \"60\", \"60s\" or \"5m\"");
   if (*ttl < Millis{0}) return invalid("header X-Vault-Wrap-TTL: a wrap TTL cannot be negative");
+  if (*ttl > kWrapTtlMax)
+    return invalid(
+        fmt::format("header X-Vault-Wrap-TTL: longer than {}", format_duration_short(kWrapTtlMax)));
   if (*ttl == Millis{0}) return std::optional<Millis>{};
   return std::optional<Millis>{*ttl};
 }

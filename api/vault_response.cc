@@ -3,6 +3,7 @@
 #include <array>
 
 #include "api/error_to_http.h"
+#include "base/duration.h"
 #include "base/json.h"
 
 namespace curfew::api {
@@ -11,6 +12,7 @@ namespace {
 using broker::Auth;
 using broker::Layout;
 using broker::Response;
+using broker::WrapInfo;
 
 constexpr std::array<std::string_view, 8> kEnvelopeKeys = {
     "request_id", "lease_id",  "renewable", "lease_duration",
@@ -53,6 +55,17 @@ std::string auth_text(const Auth& auth) {
   return out.take();
 }
 
+std::string wrap_info_text(const WrapInfo& wrap) {
+  ObjectText out;
+  out.add("token", wrap.token.reveal());
+  out.add("accessor", wrap.accessor);
+  out.add("ttl", whole_seconds(wrap.ttl));
+  out.add("creation_time", format_rfc3339(wrap.created_at));
+  out.add("creation_path", wrap.creation_path);
+  if (!wrap.wrapped_accessor.empty()) out.add("wrapped_accessor", wrap.wrapped_accessor);
+  return out.take();
+}
+
 bool is_envelope_key(std::string_view key) {
   for (const std::string_view name : kEnvelopeKeys)
     if (name == key) return true;
@@ -65,12 +78,16 @@ std::string envelope_text(const Response& response, std::string_view request_id)
     for (const auto& [key, value] : response.data.items())
       if (!is_envelope_key(key)) out.add(key, value);
   }
-  out.add("request_id", std::string(request_id));
+  out.add("request_id", response.request_id.value_or(std::string(request_id)));
   out.add("lease_id", response.lease_id);
   out.add("renewable", response.renewable);
   out.add("lease_duration", whole_seconds(response.lease_duration));
   out.add("data", response.data);
-  out.add("wrap_info", nullptr);
+  if (response.wrap_info) {
+    out.add_text("wrap_info", wrap_info_text(*response.wrap_info));
+  } else {
+    out.add("wrap_info", nullptr);
+  }
   out.add("warnings", response.warnings.empty() ? Json(nullptr) : Json(response.warnings));
   if (response.auth) {
     out.add_text("auth", auth_text(*response.auth));
@@ -80,15 +97,10 @@ std::string envelope_text(const Response& response, std::string_view request_id)
   return out.take();
 }
 
-bool says_something(const Response& response) {
-  return !response.data.is_null() || !response.lease_id.empty() || response.auth ||
-         !response.warnings.empty();
-}
-
 // A list that found nothing is answered like a read that found nothing.
 bool is_empty_list(const Response& response, Operation operation) {
   if (operation != Operation::kList || response.layout == Layout::kBare ||
-      !response.warnings.empty() || response.auth)
+      !response.warnings.empty() || response.auth || response.wrap_info)
     return false;
   if (response.data.is_null()) return true;
   if (!response.data.is_object()) return false;
@@ -104,7 +116,7 @@ HttpResponse write_response(const Response& response, std::string_view request_i
   const bool unset_or_good = response.status == 0 || response.status == 200;
   if (unset_or_good && is_empty_list(response, operation)) return errors_response(404, "");
   HttpResponse out;
-  const bool something = says_something(response);
+  const bool something = response.says_something();
   out.status = response.status != 0 ? response.status : something ? 200 : 204;
   if (out.status == 204) return out;
   if (!something && out.status >= 400) return errors_response(out.status, "");

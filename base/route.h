@@ -41,7 +41,9 @@ struct RouteSpec {
   bool sudo = false;             // needs the sudo capability beside the operation's own
   bool unauthenticated = false;  // no token is asked for
   bool works_sealed = false;     // is served while the keys are not in memory
-  bool issues_lease = false;     // a read here makes a credential under a lease
+  // A call with a wrapping token is no use of that token: the call opens it, or leaves it whole.
+  bool opens_wraps = false;
+  bool issues_lease = false;  // a read here makes a credential under a lease
 };
 
 namespace route_internal {

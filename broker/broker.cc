@@ -23,6 +23,7 @@
 #include "broker/token/token_roles.h"
 #include "broker/token/token_service.h"
 #include "broker/token/token_store.h"
+#include "broker/wrapping/wraps.h"
 #include "store/records.h"
 
 namespace curfew::broker {
@@ -76,14 +77,16 @@ struct Broker::Parts {
         lockdowns(d.database, records, d.log),
         end_operations({d.database, records, lease_store, token_store, lockdowns, d.clock, d.random,
                         d.log, [this] { reaper.wake(); }, options.lease_ends.retention}),
+        wraps(d.database, records, d.keyring, token_store, lease_store, lockdowns, d.clock,
+              d.random, d.log),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         retries(
             lease_store, leases, lockdowns, d.keyring, d.clock, d.log, [this] { reaper.wake(); },
             options.retry),
         reaper(
-            lease_store, token_store, mounts, revoker, batches, breakers, lease_ends, d.clock,
-            d.log, options.reaper, [this] { leases.attempt_finished(); },
+            lease_store, token_store, wraps, mounts, revoker, batches, breakers, lease_ends,
+            d.clock, d.log, options.reaper, [this] { leases.attempt_finished(); },
             [this] { return keep_house(); }),
         reconciler({d.database, d.keyring, lease_store, claims, leases, mounts, d.clock, d.log},
                    options.reconciler, [this] { reaper.wake(); }),
@@ -108,6 +111,7 @@ struct Broker::Parts {
                 quotas,
                 lockdowns,
                 end_operations,
+                wraps,
                 audit,
                 caretaker,
                 reconciler,
@@ -123,7 +127,7 @@ struct Broker::Parts {
                 options.edge_metrics,
                 options.open_metrics}),
         pipeline({lifecycle, tokens, policies, mounts, auth_mounts, authorities, logins, leases,
-                  retries, quotas, lockdowns, audit, system, token_backend, identity_backend,
+                  retries, quotas, lockdowns, wraps, audit, system, token_backend, identity_backend,
                   d.clock, d.log, [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
@@ -224,6 +228,7 @@ struct Broker::Parts {
   BatchRevoker batches;
   Lockdowns lockdowns;
   EndOperations end_operations;
+  Wraps wraps;
   LeaseService leases;
   Retries retries;
   Reaper reaper;

@@ -66,6 +66,17 @@ struct Auth {
 
 struct Login;
 
+// What an answer says in the place of one that was wrapped ("wrap_info" in the envelope).
+struct WrapInfo {
+  Secret token;
+  std::string accessor;
+  Millis ttl{0};
+  WallTime created_at;
+  std::string creation_path;     // of the request whose answer was wrapped
+  std::string wrapped_accessor;  // of the token (or secret id) inside; may be empty
+  std::string lease_id;          // of the lease inside, for the audit log; may be empty
+};
+
 // How the data of an answer is laid out on the wire.
 enum class Layout {
   kEnvelope,  // the eight keys of Vault's envelope
@@ -90,11 +101,23 @@ struct Response {
   std::optional<Auth> auth = {};
   std::shared_ptr<const Login> login = {};  // who has logged in; the pipeline makes `auth` of it
   std::vector<std::string> warnings = {};
+  std::optional<WrapInfo> wrap_info = {};
+  // What wrap_info names where this is wrapped and holds no token: the accessor of a secret id.
+  std::string wrapped_accessor = {};
+  std::optional<std::string> request_id = {};  // in the envelope; nullopt: that of the request
   // Of an answer with a lease that a retry may ask for again: what the request was (a keyed hash).
   std::string request_key = {};
   std::string request_fingerprint = {};  // of its parameters, where the caller chose the key
   std::shared_ptr<Deliveries> deliveries = {};
   bool replayed = false;  // the lease was made by an earlier attempt
+
+  // Whether there is anything in it beside its status.
+  bool says_something() const {
+    return !data.is_null() || !lease_id.empty() || auth || wrap_info || !warnings.empty();
+  }
+  // Whether it hands out a credential under a lease. A renewal has no data: its credential is in
+  // use.
+  bool gives_lease() const { return !lease_id.empty() && !data.is_null(); }
 };
 
 }  // namespace curfew::broker

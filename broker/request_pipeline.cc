@@ -117,6 +117,7 @@ Result<Response> RequestPipeline::run(Course& course) {
   if (!audited) admitted = audited.error();
   auto outcome = admitted ? contained(parts_.log, "the request", [&] { return serve(course); })
                           : Result<Response>(admitted.error());
+  outcome = wrap(course, std::move(outcome));
   outcome = audit_response(course, std::move(outcome));
   end_used_up(course);
   return outcome;
@@ -199,12 +200,29 @@ void attribute(const Authority& authority, engines::Attribution& attribution) {
 
 // ---- who --------------------------------------------------------------------------------------
 
+// Whether it opens, by its path, the answer behind the very token that it is made with.
+bool RequestPipeline::opens_own_wrap(const Course& course) {
+  if (course.route == nullptr || !course.route->opens_wraps) return false;
+  if (course.request.token.empty()) return false;
+  const auto named = course.request.data.find("token");
+  return named == course.request.data.end() || *named == "" ||
+         *named == course.request.token.reveal();
+}
+
 Status RequestPipeline::believe(Course& course) {
   const bool open = course.route != nullptr && course.route->unauthenticated;
   if (open && (course.route->works_sealed || course.request.token.empty())) return ok();
   auto token = parts_.tokens.authenticate(course.request.token, course.request.remote_address);
-  if (!token) return open ? ok() : Status(std::move(token).error());
-  auto used = parts_.tokens.use(*token);
+  if (!token && open) return ok();
+  if (!token && token.error().code == Errc::kUnauthenticated && opens_own_wrap(course))
+    return no_wrapping_token();
+  if (!token) return std::move(token).error();
+  // Tokens with a row ended with their auth method.
+  if (token->is_batch() && !token->mount.empty() && !parts_.auth_mounts.by_accessor(token->mount))
+    return open ? ok() : Status(denied());
+  // Who calls an open path uses nothing, and a wrapping token is spent by what opens it.
+  const bool is_use = !open && !(token->type == TokenType::kWrapping && opens_own_wrap(course));
+  auto used = is_use ? parts_.tokens.use(*token) : std::move(token);
   if (!used) return std::move(used).error();
   ASSIGN_OR_RETURN(Authority authority, parts_.authorities.of(*used));
   attribute(authority, course.attribution);
@@ -255,9 +273,6 @@ Status RequestPipeline::decide(Course& course) const {
                  "permission denied: a policy asks for approval of this path (control_group), and "
                  "approvals are not available yet"};
   if (!decision.allowed) return denied();
-  if (course.request.wrap_ttl)
-    return Error{Errc::kInvalidArgument,
-                 "response wrapping is not supported yet; leave X-Vault-Wrap-TTL out"};
   return ok();
 }
 
@@ -391,39 +406,45 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   const bool says_nothing = outcome && outcome->data.is_null() && !outcome->auth;
   if (written.error().code == Errc::kSealed && says_nothing) return outcome;
   // What nobody can account for, nobody may have.
-  if (outcome) take_back(*outcome);
+  if (outcome) take_back(*outcome, "not audited");
   return written.error();
 }
 
-// A renewal has no data: its credential is in use.
 void RequestPipeline::undelivered(const Response& response) {
-  if (!response.lease_id.empty() && !response.data.is_null()) parts_.retries.lost(response);
-  take_token_back(response, "not delivered");
+  if (response.gives_lease()) parts_.retries.lost(response);
+  take_tokens_back(response, "not delivered");
 }
 
 // No line, no credential. Who got it from an earlier attempt has its line and keeps it.
-void RequestPipeline::take_back(const Response& response) {
+void RequestPipeline::take_back(const Response& response, std::string_view why) {
   if (response.replayed) {
     parts_.retries.lost(response);
-  } else if (!response.lease_id.empty() && !response.data.is_null()) {
+  } else if (response.gives_lease()) {
     const Status ended = parts_.leases.revoke_later(response.lease_id);
-    parts_.log.warn("credential taken back", {{"why", "not audited"},
+    parts_.log.warn("credential taken back", {{"why", std::string(why)},
                                               {"lease", response.lease_id},
                                               {"error", ended ? "" : ended.error().message}});
   }
-  take_token_back(response, "not audited");
+  take_tokens_back(response, why);
 }
 
-void RequestPipeline::take_token_back(const Response& response, std::string_view why) {
-  if (response.auth && response.auth->made_now) {
-    const auto made = parts_.tokens.find(response.auth->client_token);
-    if (!made || !*made) return;
-    const Status ended = parts_.tokens.revoke_tree(**made);
-    parts_.token_ended();
-    parts_.log.warn("token taken back", {{"why", std::string(why)},
-                                         {"accessor", response.auth->accessor},
-                                         {"error", ended ? "" : ended.error().message}});
-  }
+// A wrapping token takes what it would have opened with it.
+void RequestPipeline::take_tokens_back(const Response& response, std::string_view why) {
+  if (response.auth && response.auth->made_now)
+    take_token_back(response.auth->client_token, response.auth->accessor, why);
+  if (response.wrap_info)
+    take_token_back(response.wrap_info->token, response.wrap_info->accessor, why);
+}
+
+void RequestPipeline::take_token_back(const Secret& token, std::string_view accessor,
+                                      std::string_view why) {
+  const auto made = parts_.tokens.find(token);
+  if (!made || !*made) return;
+  const Status ended = parts_.tokens.revoke_tree(**made);
+  parts_.token_ended();
+  parts_.log.warn("token taken back", {{"why", std::string(why)},
+                                       {"accessor", std::string(accessor)},
+                                       {"error", ended ? "" : ended.error().message}});
 }
 
 void RequestPipeline::end_used_up(const Course& course) {
@@ -468,7 +489,7 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
     RETURN_IF_ERROR(parts_.lockdowns.check({.agent = agent_of(course.attribution),
                                             .session = course.attribution.session,
                                             .trace = course.attribution.trace_id,
-                                            .tokens = {course.caller->token.id},
+                                            .tokens = {course.caller->token.holder()},
                                             .mount_id = course.mount_accessor,
                                             .role = {},
                                             .target = {},
@@ -499,6 +520,22 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
                                                               : kSystemTtl;
   }
   return response;
+}
+
+// ---- wrapping ---------------------------------------------------------------------------------
+
+// The answer goes behind a wrapping token where the caller asked for that. What says nothing has
+// nothing to hide; what works without keys has nowhere to put it.
+Result<Response> RequestPipeline::wrap(const Course& course, Result<Response> outcome) {
+  const Request& request = course.request;
+  if (!outcome || !request.wrap_ttl || request.help || outcome->wrap_info) return outcome;
+  if (!outcome->says_something() || course.route->works_sealed) return outcome;
+  if (outcome->layout == Layout::kBare || outcome->layout == Layout::kText)
+    return Error{Errc::kInvalidArgument,
+                 "the answer of this path cannot be wrapped: leave X-Vault-Wrap-TTL out"};
+  auto wrapped = parts_.wraps.wrap(request, *request.wrap_ttl, *outcome);
+  if (!wrapped) take_back(*outcome, "not wrapped");
+  return wrapped;
 }
 
 }  // namespace curfew::broker

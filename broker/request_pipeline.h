@@ -23,13 +23,14 @@
 #include "broker/quota/quotas.h"
 #include "broker/request.h"
 #include "broker/token/token_service.h"
+#include "broker/wrapping/wraps.h"
 
 namespace curfew::broker {
 
 // The only way in. Thread-safe.
 //
-//   seal → route → token → policy → quota → approval → audit the request → serve → audit the
-//   response
+//   seal → route → token → policy → quota → approval → audit the request → serve → wrap the answer
+//   → audit the response
 class RequestPipeline {
  public:
   struct Parts {
@@ -44,6 +45,7 @@ class RequestPipeline {
     Retries& retries;
     Quotas& quotas;
     const Lockdowns& lockdowns;
+    Wraps& wraps;
     AuditBroker& audit;
     const Backend& system;
     const Backend& token_backend;
@@ -57,8 +59,8 @@ class RequestPipeline {
   // Every outcome: an answer, or why there is none. Never throws.
   Result<Response> handle(Request request);
 
-  // The answer did not reach the client: its lease ends unless a retry asks for it in time, its new
-  // token at once.
+  // The answer did not reach the client: its lease ends unless a retry asks for it in time; its new
+  // token, and what it holds wrapped, at once.
   void undelivered(const Response& response);
 
  private:
@@ -67,6 +69,7 @@ class RequestPipeline {
   Result<Response> run(Course& course);
   Status find_route(Course& course) const;
   Status believe(Course& course);
+  static bool opens_own_wrap(const Course& course);
   Status decide_operation(Course& course) const;
   Status decide(Course& course) const;
   static QuotaSubject quota_subject(const Course& course);
@@ -76,9 +79,11 @@ class RequestPipeline {
   Result<Response> serve(Course& course);
   Result<Response> serve_backend(Course& course);
   Result<Response> serve_engine(Course& course);
+  Result<Response> wrap(const Course& course, Result<Response> outcome);
   Result<Response> audit_response(Course& course, Result<Response> outcome);
-  void take_back(const Response& response);
-  void take_token_back(const Response& response, std::string_view why);
+  void take_back(const Response& response, std::string_view why);
+  void take_token_back(const Secret& token, std::string_view accessor, std::string_view why);
+  void take_tokens_back(const Response& response, std::string_view why);
   void end_used_up(const Course& course);
 
   const Parts parts_;

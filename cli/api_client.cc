@@ -85,6 +85,14 @@ void ApiClient::use_token(Secret token, std::string source) {
   settings_.token_source = std::move(source);
 }
 
+std::optional<Millis> ApiClient::wrap_ttl_of(const ApiRequest& request) const {
+  if (request.preliminary || request.never_wrapped) return std::nullopt;
+  // What this path is for.
+  constexpr Millis kUsual = std::chrono::minutes{5};
+  if (!settings_.wrap_ttl && request.path == "sys/wrapping/wrap") return kUsual;
+  return settings_.wrap_ttl;
+}
+
 HttpRequest ApiClient::to_http(const ApiRequest& request) const {
   HttpRequest http{.method = request.method,
                    .url = settings_.address + "/v1/" + escape_path(request.path)};
@@ -102,9 +110,8 @@ HttpRequest ApiClient::to_http(const ApiRequest& request) const {
   add("X-Curfew-Session", settings_.session);
   add("X-Curfew-Ticket", settings_.ticket);
   add("traceparent", settings_.traceparent);
-  if (settings_.wrap_ttl && !request.preliminary) {
-    add("X-Vault-Wrap-TTL", format_duration(*settings_.wrap_ttl));
-  }
+  const auto wrap_ttl = wrap_ttl_of(request);
+  if (wrap_ttl) add("X-Vault-Wrap-TTL", format_duration(*wrap_ttl));
   for (const HttpHeader& header : settings_.headers) http.headers.push_back(header);
   if (request.body) {
     http.headers.push_back({"Content-Type", request.content_type});

@@ -26,6 +26,7 @@ struct ApiRequest {
   std::optional<Secret> token = std::nullopt;  // instead of the settings'; empty: none is sent
   bool in_root_namespace = false;              // whatever the settings' namespace
   bool preliminary = false;                    // only prepares the command's own call
+  bool never_wrapped = false;                  // whatever the settings' wrapping TTL
   bool may_issue = false;  // may make a credential: bears a key, so that a retry makes no second
   std::vector<std::string> secret_members = {};  // of the body: not printed by -output-curl-string
 };
@@ -58,6 +59,7 @@ class ApiClient {
   void use_token(Secret token, std::string source);
 
  private:
+  std::optional<Millis> wrap_ttl_of(const ApiRequest& request) const;
   HttpRequest to_http(const ApiRequest& request) const;
   Result<HttpResponse> exchange(HttpRequest& http, bool repeatable);
   Error refusal(const ApiRequest& request, const HttpRequest& http,

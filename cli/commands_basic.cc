@@ -105,6 +105,7 @@ Result<int> unwrap(Call& call) {
   ApiRequest request{.method = "PUT",
                      .path = "sys/wrapping/unwrap",
                      .doing = "unwrapping",
+                     .never_wrapped = true,
                      .secret_members = {"token"}};
   if (call.word_count() == 1) {
     Secret token(call.word(0));

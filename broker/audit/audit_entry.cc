@@ -27,7 +27,7 @@ Json subject_json(const AuditEntry& entry, const AuditHasher& hasher) {
     if (!token.entity_id.empty()) auth["entity_id"] = token.entity_id;
     if (!entry.entity_name.empty()) auth["entity_name"] = entry.entity_name;
     if (!entry.human.empty()) auth["human"] = entry.human;
-    auth["token_type"] = "service";
+    auth["token_type"] = token.type_name();
     auth["token_issue_time"] = format_rfc3339(token.created_at);
     if (token.creation_ttl > Millis{0})
       auth["token_ttl"] = std::chrono::round<Seconds>(token.creation_ttl).count();
@@ -69,6 +69,18 @@ Json request_json(const AuditEntry& entry, const AuditHasher& hasher) {
   return out;
 }
 
+void add_wrap_info(const WrapInfo& wrap, const AuditHasher& hasher, Json& out) {
+  out["wrap_info"] = {{"token", hasher.secret(wrap.token.reveal())},
+                      {"accessor", hasher.accessor(wrap.accessor)},
+                      {"ttl", std::chrono::round<Seconds>(wrap.ttl).count()},
+                      {"creation_time", format_rfc3339(wrap.created_at)},
+                      {"creation_path", wrap.creation_path}};
+  if (!wrap.wrapped_accessor.empty())
+    out["wrap_info"]["wrapped_accessor"] = hasher.accessor(wrap.wrapped_accessor);
+  // Whoever reads the log finds the lease without the recipient's help.
+  if (!wrap.lease_id.empty()) out["secret"] = {{"lease_id", wrap.lease_id}};
+}
+
 Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
   const Response& response = *entry.response;
   Json out = Json::object();
@@ -90,6 +102,7 @@ Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
     if (!auth.entity_id.empty()) out["auth"]["entity_id"] = auth.entity_id;
     if (!auth.identity_policies.empty()) out["auth"]["identity_policies"] = auth.identity_policies;
   }
+  if (response.wrap_info) add_wrap_info(*response.wrap_info, hasher, out);
   if (response.replayed) out["replayed"] = true;  // an earlier attempt's lease, given again
   if (!response.warnings.empty()) out["warnings"] = response.warnings;
   return out;

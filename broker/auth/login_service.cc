@@ -30,6 +30,7 @@ Result<TokenSpec> LoginService::spec_of(const AuthMount& mount, const Request& r
                                         const Login& login, const std::string& entity_id) const {
   const TokenRules& rules = login.rules;
   TokenSpec spec;
+  if (rules.type == "batch") spec.type = TokenType::kBatch;
   spec.path = request.path;
   spec.display_name = display_name_of(mount, login);
   spec.entity_id = entity_id;

@@ -43,7 +43,7 @@ struct Lease {
   std::string id;     // "<path of the request>/<24 base62>"
   std::string mount;  // accessor of the mount
   std::string role;   // for grouping
-  std::string token;  // row id of the token that asked; empty: none
+  std::string token;  // row id of the token that it ends with (see Token::holder); empty: none
   LeaseState state = LeaseState::kPending;
   WallTime issued_at;
   WallTime expires_at;

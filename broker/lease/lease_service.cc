@@ -33,6 +33,17 @@ Millis lesser_limit(Millis a, Millis b) {
   return std::min(a, b);
 }
 
+// The token, or the one above it that has a row. An orphan without a row has its time alone.
+Status check_lives(const store::Reader& reader, const Token& token, WallTime now) {
+  const Error ended{Errc::kUnauthenticated, "permission denied"};
+  if (token.is_batch() && *token.expires_at <= now) return ended;
+  if (token.holder().empty()) return ok();
+  ASSIGN_OR_RETURN(const auto row, reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
+                                                    "(expires_at IS NULL OR expires_at > $2)",
+                                                    {token.holder(), to_unix_millis(now)}));
+  return row ? ok() : Status(ended);
+}
+
 // Whether apply() promises that nothing exists.
 bool nothing_happened(Errc code) {
   return code != Errc::kInDoubt && code != Errc::kInternal && code != Errc::kCorrupt;
@@ -69,7 +80,7 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   warnings = std::move(ttl.warnings);
   lease.mount = mount.accessor;
   lease.role = plan.role;
-  lease.token = call.token.id;
+  lease.token = call.token.holder();
   lease.issued_at = now;
   lease.expires_at = ttl.expires_at;
   lease.apply_deadline = now + kApplyTimeout + kApplyMargin;
@@ -79,15 +90,16 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   lease.key = call.key;
   lease.ttl_default = plan.terms.ttl;
   lease.ttl_max = ttl_max;  // for renewals too
+  if (call.token.is_batch()) {
+    // Nothing is left to look at when it is over: no renewal goes beyond it.
+    const Millis left = *call.token.expires_at - now;
+    lease.ttl_max = lease.ttl_max > Millis{0} ? std::min(lease.ttl_max, left) : left;
+  }
   lease.renewable = plan.terms.renewable;
   return leases_.open(lease, std::move(plan), [&](const store::Reader& reader) -> Status {
     // A token that is being revoked looks for its leases after this commit, or ended before it: so
     // the clock is read here and not before the transaction.
-    ASSIGN_OR_RETURN(const auto token,
-                     reader.query_one("SELECT 1 FROM tokens WHERE id = $1 AND "
-                                      "(expires_at IS NULL OR expires_at > $2)",
-                                      {call.token.id, to_unix_millis(clock_.wall())}));
-    if (!token) return Error{Errc::kUnauthenticated, "permission denied"};
+    RETURN_IF_ERROR(check_lives(reader, call.token, clock_.wall()));
     RETURN_IF_ERROR(mounts_.check_open(reader, mount));
     return call.admit ? call.admit(reader, lease) : ok();
   });

@@ -25,12 +25,13 @@ constexpr Millis kDamagedRetry = std::chrono::minutes{1};
 
 }  // namespace
 
-Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
-               BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock,
-               Log& log, ReaperOptions options, std::function<void()> attempt_finished,
-               std::function<Status()> housekeeping)
+Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, Wraps& wraps, MountTable& mounts,
+               Revoker& revoker, BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends,
+               const Clock& clock, Log& log, ReaperOptions options,
+               std::function<void()> attempt_finished, std::function<Status()> housekeeping)
     : leases_(leases),
       tokens_(tokens),
+      wraps_(wraps),
       mounts_(mounts),
       revoker_(revoker),
       batches_(batches),
@@ -91,7 +92,8 @@ void Reaper::wake() {
 
 // ---- finding ----------------------------------------------------------------------------------
 
-// What the token held is due, what is below it has ended, its row is gone. False: try again later.
+// What the token held is due, what is below it and what it would have opened has ended, its row is
+// gone. False: try again later.
 bool Reaper::sweep_token(const std::string& id, WallTime now) {
   Status swept = tokens_.end_children(id, now);
   for (const LeaseState state : {LeaseState::kPending, LeaseState::kActive}) {
@@ -99,6 +101,7 @@ bool Reaper::sweep_token(const std::string& id, WallTime now) {
     const auto ended = leases_.end_all({.token = id, .state = state}, now);
     if (!ended) swept = ended.error();
   }
+  if (swept) swept = wraps_.settle(id, now);
   if (swept) swept = tokens_.remove(id, now);
   if (!swept && swept.error().code != Errc::kConflict)
     log_.warn("ended token not cleared away", {{"error", swept.error().message}});

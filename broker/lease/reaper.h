@@ -19,6 +19,7 @@
 #include "broker/lease/target_breakers.h"
 #include "broker/mount/mount_table.h"
 #include "broker/token/token_store.h"
+#include "broker/wrapping/wraps.h"
 
 namespace curfew::broker {
 
@@ -33,12 +34,12 @@ struct ReaperOptions {
   std::size_t batch_max = 128;
 };
 
-// Ends what is due: leases, tokens with what they hold, mounts that are being removed, ended leases
-// whose retention is over. It has threads of its own, so that a mass expiry takes none from
-// requests. Thread-safe.
+// Ends what is due: leases, tokens with what they hold, wrapped answers that nobody opened, mounts
+// that are being removed, ended leases whose retention is over. It has threads of its own, so that
+// a mass expiry takes none from requests. Thread-safe.
 class Reaper {
  public:
-  Reaper(LeaseStore& leases, TokenStore& tokens, MountTable& mounts, Revoker& revoker,
+  Reaper(LeaseStore& leases, TokenStore& tokens, Wraps& wraps, MountTable& mounts, Revoker& revoker,
          BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock,
          Log& log, ReaperOptions options, std::function<void()> attempt_finished,
          std::function<Status()> housekeeping);
@@ -79,6 +80,7 @@ class Reaper {
 
   LeaseStore& leases_;
   TokenStore& tokens_;
+  Wraps& wraps_;
   MountTable& mounts_;
   Revoker& revoker_;
   BatchRevoker& batches_;

@@ -53,7 +53,10 @@ Result<Retries::Identity> Retries::identify(const IssueCall& call) const {
   if (identity.chosen) {
     const Json what = {call.token.id, request.path, request.idempotency_key};
     ASSIGN_OR_RETURN(identity.key, barrier_.keyed_hash("idempotency key", dump_json(what)));
-    ASSIGN_OR_RETURN(identity.fingerprint, barrier_.keyed_hash("request parameters", data));
+    // What was asked for wrapped is not given unwrapped, nor the other way round.
+    const std::string wrapped = request.wrap_ttl ? " wrapped" : "";
+    ASSIGN_OR_RETURN(identity.fingerprint,
+                     barrier_.keyed_hash("request parameters", data + wrapped));
   } else {
     const Json what = {call.token.id, request.path, data, call.attribution.purpose,
                        call.attribution.session};
@@ -64,7 +67,9 @@ Result<Retries::Identity> Retries::identify(const IssueCall& call) const {
 
 Result<Response> Retries::issue(IssueCall call) {
   ASSIGN_OR_RETURN(const Identity identity, identify(call));
-  if (!identity.chosen && options_.window == Millis{0}) return leases_.issue(call);
+  // A wrapped answer is for one wrapping token alone, and is kept nowhere else.
+  const bool kept = options_.window > Millis{0} && !call.request.wrap_ttl;
+  if (!identity.chosen && !kept) return leases_.issue(call);
   const SteadyTime give_up = clock_.steady() + kWaitMax;
   for (;;) {
     std::unique_lock lock(mutex_);
@@ -118,7 +123,7 @@ Result<Response> Retries::run(IssueCall& call, const AttemptPointer& attempt) {
   const Status free = identity.chosen ? end_earlier(identity) : ok();
   Result<Response> issued = free ? leases_.issue(call) : Result<Response>(free.error());
   std::optional<Answer> answer;
-  if (issued) {
+  if (issued && !call.request.wrap_ttl) {
     issued->request_key = identity.key;
     issued->request_fingerprint = identity.fingerprint;
     issued->deliveries = std::make_shared<Deliveries>();

@@ -48,6 +48,7 @@ class Retries {
   //   An attempt that still runs is waited for. Where the answer is not in memory any more, the
   //   first lease is ended and a new one issued in its place. kInvalidArgument: the key was used
   //   with other parameters. kOverloaded: too many wait, or the first lease could not be ended yet.
+  //   A request whose answer is to be wrapped is answered anew each time, in the same way.
   // - Without one, where an identical request's client has hung up.
   // kPermissionDenied: a lockdown began since.
   Result<Response> issue(IssueCall call);

@@ -24,6 +24,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_target_routes(parts, routes);
   add_observe_routes(parts, routes);
   add_reconcile_routes(parts, routes);
+  add_wrapping_routes(parts, routes);
   return BackendRoutes(std::move(routes));
 }
 

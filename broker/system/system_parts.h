@@ -28,6 +28,7 @@
 #include "broker/quota/quotas.h"
 #include "broker/reconcile/reconciler.h"
 #include "broker/token/token_service.h"
+#include "broker/wrapping/wraps.h"
 #include "store/keyring.h"
 #include "store/sql.h"
 
@@ -50,6 +51,7 @@ struct SystemParts {
   Quotas& quotas;
   Lockdowns& lockdowns;
   EndOperations& end_operations;
+  Wraps& wraps;
   AuditBroker& audit;
   const Caretaker& caretaker;
   Reconciler& reconciler;
@@ -86,6 +88,7 @@ void add_whois_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
 void add_observe_routes(const SystemParts& parts, RouteList& routes);
 void add_reconcile_routes(const SystemParts& parts, RouteList& routes);
+void add_wrapping_routes(const SystemParts& parts, RouteList& routes);
 
 // Appends one route.
 void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers);

@@ -10,12 +10,20 @@
 
 namespace curfew::broker {
 
-// A service token as it is stored. The token itself is not: `id` is a keyed hash of it.
+enum class TokenType {
+  kService,   // has a row in the store
+  kBatch,     // has none: it carries what it is, sealed (see batch_token.h)
+  kWrapping,  // opens one wrapped response and is spent by that; has a row
+};
+
+// A token. The token itself is not stored: `id` is a keyed hash of it, and of a service token the
+// id of its row.
 struct Token {
+  TokenType type = TokenType::kService;
   std::string id;
-  std::string accessor;
-  std::string parent;  // id of the token that made it; empty for orphans
-  std::string path;    // where it was made: "auth/token/create"
+  std::string accessor;  // empty: a batch token
+  std::string parent;    // id of the token that made it; empty for orphans
+  std::string path;      // where it was made: "auth/token/create"
   std::string display_name;
   // The agent that it stands for: inherited from the token that made it, so that nobody leaves its
   // own name behind by making a token of another one. Empty: its display name says it (what an
@@ -46,6 +54,12 @@ struct Token {
   bool orphan = false;
 
   bool is_root() const { return policies.size() == 1 && policies[0] == "root"; }
+  bool is_batch() const { return type == TokenType::kBatch; }
+  // As clients know it: "service" or "batch".
+  const char* type_name() const { return is_batch() ? "batch" : "service"; }
+  // Row id of the token that a lease ends with: of its own row, or of the one above a token that
+  // has none. Empty: of no other.
+  const std::string& holder() const { return is_batch() ? parent : id; }
 };
 
 }  // namespace curfew::broker

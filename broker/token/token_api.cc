@@ -31,6 +31,10 @@ Status check_policy_names(const std::vector<std::string>& names) {
     if (odd || name.size() > kPolicyNameBytesMax)
       return Error{Errc::kInvalidArgument,
                    "a policy's name has at most 256 bytes, without commas and control characters"};
+    // What these allow is bound to something that only the broker makes.
+    const std::string known = lower_case(name);
+    if (known == "response-wrapping" || known == "control-group")
+      return Error{Errc::kInvalidArgument, "cannot assign policy \"" + known + "\""};
   }
   return ok();
 }
@@ -46,6 +50,7 @@ Auth auth_of(const Token& token, const Secret& secret, Millis lease_duration) {
   auth.renewable = token.renewable;
   auth.entity_id = token.entity_id;
   auth.orphan = token.orphan;
+  auth.token_type = token.type_name();
   auth.num_uses = token.num_uses;
   return auth;
 }
@@ -74,7 +79,7 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
       {"policies", token.policies},
       {"renewable", token.renewable},
       {"ttl", token.expires_at ? seconds(*token.expires_at - now) : 0},
-      {"type", "service"},
+      {"type", token.type_name()},
   };
   if (!token.role.empty()) data["role"] = token.role;
   if (token.period > Millis{0}) data["period"] = seconds(token.period);
@@ -136,7 +141,7 @@ std::vector<FieldSpec> token_create_fields() {
       {"no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
       {"no_parent", kBoolean, "Makes the token an orphan (sudo)."},
       {"id", kText, "The token itself, instead of a random one (sudo)."},
-      {"type", kText, "\"service\"."},
+      {"type", kText, "\"service\" or \"batch\"."},
   };
 }
 
@@ -155,6 +160,9 @@ std::vector<FieldSpec> token_role_fields() {
       {"token_bound_cidrs", kList, "Networks that a token may be used from."},
       {"token_num_uses", kInteger, "How often a token may be used; 0: without limit."},
       {"token_no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
+      {"token_type", kText,
+       "\"service\" or \"batch\"; \"default-service\" or \"default-batch\" where the request may "
+       "choose."},
   };
 }
 

@@ -29,7 +29,7 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now);
 Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
                                                 const TokenRole* role, bool sudo);
 
-// kInvalidArgument: a name that no policy can have.
+// kInvalidArgument: a name that no policy can have, or one that no token can be given.
 Status check_policy_names(const std::vector<std::string>& names);
 
 std::vector<FieldSpec> token_create_fields();

@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "broker/attribution.h"
+#include "broker/token/batch_token.h"
 #include "broker/token/cidr.h"
 #include "broker/token/token_api.h"
 
@@ -46,6 +47,31 @@ Result<std::optional<bool>> TokenBackend::exists(const BackendCall& call) const 
 
 namespace {
 
+// The type that the role fixes, else what is asked for, else what the role or Vault gives without
+// being asked.
+Result<TokenType> type_asked(const std::string& asked, const TokenRole* role) {
+  const std::string of_role = role != nullptr ? role->token_type : "default-service";
+  const bool fixed = of_role == "service" || of_role == "batch";
+  const std::string usual = of_role.ends_with("batch") ? "batch" : "service";
+  const std::string& type = fixed || asked.empty() ? usual : asked;
+  if (type == "service") return TokenType::kService;
+  if (type == "batch") return TokenType::kBatch;
+  return invalid("invalid 'token_type' value: expected \"service\" or \"batch\"");
+}
+
+// What would have to be written down somewhere, a batch token cannot have.
+Status check_batch(const TokenSpec& spec) {
+  const char* odd = spec.explicit_max_ttl > Millis{0} ? "explicit_max_ttl"
+                    : spec.num_uses != 0              ? "num_uses"
+                    : spec.period > Millis{0}         ? "period"
+                    : !spec.id.empty()                ? "id"
+                                                      : nullptr;
+  if (odd != nullptr) return invalid(fmt::format("batch tokens cannot have \"{}\" set", odd));
+  if (spec.policies == std::vector<std::string>{"root"})
+    return invalid("batch tokens cannot be root tokens");
+  return ok();
+}
+
 // What the role says outweighs what the caller asked for.
 void apply_role(const TokenRole& role, TokenSpec& spec) {
   spec.role = role.name;
@@ -68,13 +94,13 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   const Token& parent = call.caller->token;
   const Fields fields(call.request.data);
   const bool sudo = call.caller->rights->has_sudo(call.request.path);
+  if (parent.is_batch()) return invalid("batch tokens cannot create more tokens");
   if (parent.num_uses != 0) return invalid("restricted use token cannot generate child tokens");
 
   TokenSpec spec;
   spec.path = call.request.path;
-  ASSIGN_OR_RETURN(const std::string type, fields.text_or("type", "service"));
-  if (!type.empty() && type != "service")
-    return invalid("field \"type\": only \"service\" is supported");
+  ASSIGN_OR_RETURN(const std::string type, fields.text_or("type", ""));
+  ASSIGN_OR_RETURN(spec.type, type_asked(type, role));
   ASSIGN_OR_RETURN(const std::string alias, fields.text_or("entity_alias", ""));
   if (!alias.empty()) return invalid("field \"entity_alias\": not supported yet");
 
@@ -93,6 +119,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   if (!id.empty() && !sudo) return invalid("root or sudo privileges required to specify token id");
   if (id.size() > 256) return invalid("field \"id\": longer than 256 bytes");
   spec.id = Secret(id);
+  if (is_batch_token(spec.id)) return invalid("field \"id\": only batch tokens begin like this");
   ASSIGN_OR_RETURN(const bool no_parent, fields.boolean_or("no_parent", false));
   if (no_parent && !sudo) return invalid("root or sudo privileges required to create orphan token");
   if (!orphan && !no_parent) {
@@ -120,6 +147,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   if (role != nullptr) apply_role(*role, spec);
   ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
   if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
+  if (spec.type == TokenType::kBatch) RETURN_IF_ERROR(check_batch(spec));
   const bool unlimited =
       spec.ttl == Millis{0} && spec.period == Millis{0} && spec.explicit_max_ttl == Millis{0};
   if (spec.policies == std::vector<std::string>{"root"} && unlimited && parent.expires_at)

@@ -39,6 +39,27 @@ Status take_duration(const Fields& fields, std::string_view name, Millis& into) 
   return ok();
 }
 
+// A role can only say "batch" where nothing else that it says needs a token with a row.
+Status take_type(const Fields& fields, TokenRole& role) {
+  ASSIGN_OR_RETURN(std::string type, fields.text_or("token_type", role.token_type));
+  if (type.empty() || type == "default") type = "default-service";
+  if (type != "service" && type != "batch" && type != "default-service" && type != "default-batch")
+    return Error{Errc::kInvalidArgument,
+                 "invalid 'token_type' value: expected \"service\", \"batch\", "
+                 "\"default-service\" or \"default-batch\""};
+  role.token_type = type;
+  if (type != "batch") return ok();
+  const char* odd = !role.orphan                        ? "non-orphan tokens"
+                    : role.period > Millis{0}           ? "periodic tokens"
+                    : role.renewable                    ? "renewable tokens"
+                    : role.explicit_max_ttl > Millis{0} ? "tokens with an explicit max TTL"
+                    : role.num_uses > 0                 ? "tokens with limited use count"
+                                                        : nullptr;
+  if (odd == nullptr) return ok();
+  return Error{Errc::kInvalidArgument,
+               std::string("'token_type' cannot be 'batch' when role is set to generate ") + odd};
+}
+
 TokenRole from_stored(const Json& stored) {
   TokenRole role;
   role.name = stored.at("name").get<std::string>();
@@ -55,6 +76,7 @@ TokenRole from_stored(const Json& stored) {
   role.orphan = stored.at("orphan").get<bool>();
   role.renewable = stored.at("renewable").get<bool>();
   role.no_default_policy = stored.at("no_default_policy").get<bool>();
+  role.token_type = stored.value("token_type", "default-service");  // not in older records
   return role;
 }
 
@@ -71,7 +93,8 @@ Json to_stored(const TokenRole& role) {
           {"num_uses", role.num_uses},
           {"orphan", role.orphan},
           {"renewable", role.renewable},
-          {"no_default_policy", role.no_default_policy}};
+          {"no_default_policy", role.no_default_policy},
+          {"token_type", role.token_type}};
 }
 
 }  // namespace
@@ -97,9 +120,7 @@ Status apply_fields(const Json& data, TokenRole& role) {
   ASSIGN_OR_RETURN(role.no_default_policy,
                    fields.boolean_or("token_no_default_policy", role.no_default_policy));
   ASSIGN_OR_RETURN(role.path_suffix, fields.text_or("path_suffix", role.path_suffix));
-  ASSIGN_OR_RETURN(const std::string type, fields.text_or("token_type", "default-service"));
-  if (type != "" && type != "service" && type != "default" && type != "default-service")
-    return Error{Errc::kInvalidArgument, "field \"token_type\": only \"service\" is supported"};
+  RETURN_IF_ERROR(take_type(fields, role));
   ASSIGN_OR_RETURN(const auto aliases, fields.comma_list("allowed_entity_aliases"));
   if (aliases && !aliases->empty())
     return Error{Errc::kInvalidArgument, "field \"allowed_entity_aliases\": not supported yet"};
@@ -122,7 +143,7 @@ Json to_api(const TokenRole& role) {
               {"token_explicit_max_ttl", seconds(role.explicit_max_ttl)},
               {"token_no_default_policy", role.no_default_policy},
               {"token_period", seconds(role.period)},
-              {"token_type", "default-service"}};
+              {"token_type", role.token_type}};
   if (!role.bound_cidrs.empty()) out["token_bound_cidrs"] = role.bound_cidrs;
   if (role.num_uses > 0) out["token_num_uses"] = role.num_uses;
   return out;

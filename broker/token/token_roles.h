@@ -20,6 +20,7 @@ struct TokenRole {
   std::vector<std::string> disallowed_policies_glob;
   std::vector<std::string> bound_cidrs;
   std::string path_suffix;
+  std::string token_type = "default-service";  // service, batch, default-service, default-batch
   Millis explicit_max_ttl{0};
   Millis period{0};
   std::int64_t num_uses = 0;

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "broker/lease/ttl.h"
+#include "broker/token/batch_token.h"
 #include "broker/token/cidr.h"
 
 namespace curfew::broker {
@@ -15,6 +16,10 @@ constexpr const char* kTokenPrefix = "cfs.";  // lets scanners for leaked secret
 
 Error bad_token() {
   return {Errc::kUnauthenticated, "permission denied"};
+}
+
+Error batch_is_not_revoked() {
+  return {Errc::kInvalidArgument, "batch tokens cannot be revoked"};
 }
 
 Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
@@ -31,6 +36,14 @@ Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
 }
 
 }  // namespace
+
+Secret make_service_token(Random& random) {
+  return Secret(kTokenPrefix + random_base62(random, kTokenCharacters));
+}
+
+std::string make_accessor(Random& random) {
+  return random_base62(random, kAccessorCharacters);
+}
 
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -50,10 +63,10 @@ std::vector<std::string> normalise_policies(std::vector<std::string> policies, b
 
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made) {
-  made = wanted.empty() ? Secret(kTokenPrefix + random_base62(random, kTokenCharacters)) : wanted;
+  made = wanted.empty() ? make_service_token(random) : wanted;
   Token token;
   ASSIGN_OR_RETURN(token.id, token_row_id(barrier, made));
-  token.accessor = random_base62(random, kAccessorCharacters);
+  token.accessor = make_accessor(random);
   token.path = "auth/token/root";
   token.display_name = "root";
   token.policies = {"root"};
@@ -69,12 +82,9 @@ TokenService::TokenService(TokenStore& store, const Clock& clock, Random& random
 Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& mount,
                                           const TokenCheck& check) {
   CreatedToken out;
-  out.secret = spec.id.empty() ? Secret(kTokenPrefix + random_base62(random_, kTokenCharacters))
-                               : std::move(spec.id);
   const WallTime now = clock_.wall();
   Token& token = out.token;
-  ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
-  token.accessor = random_base62(random_, kAccessorCharacters);
+  token.type = spec.type;
   token.orphan = spec.parent.empty();
   token.parent = std::move(spec.parent);
   token.path = std::move(spec.path);
@@ -107,6 +117,16 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
     token.expires_at = ttl.expires_at;
     out.warnings = ttl.warnings;
   }
+  if (token.is_batch()) {
+    token.renewable = false;
+    if (!token.parent.empty()) RETURN_IF_ERROR(end_of(token.parent));
+    ASSIGN_OR_RETURN(out.secret, store_.seal_batch(token, check));
+    ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
+    return out;
+  }
+  out.secret = spec.id.empty() ? make_service_token(random_) : std::move(spec.id);
+  ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
+  token.accessor = make_accessor(random_);
   RETURN_IF_ERROR(store_.insert(token, now, check));
   return out;
 }
@@ -115,10 +135,20 @@ bool TokenService::is_alive(const Token& token) const {
   return !token.expires_at || *token.expires_at > clock_.wall();
 }
 
-Result<std::optional<Token>> TokenService::find(const Secret& secret) const {
+// Ended ones too.
+Result<std::optional<Token>> TokenService::look_up(const Secret& secret) const {
+  if (is_batch_token(secret)) return store_.open_batch(secret);
   ASSIGN_OR_RETURN(const std::string id, store_.id_of(secret));
-  ASSIGN_OR_RETURN(auto token, store_.get(id));
+  return store_.get(id);
+}
+
+Result<std::optional<Token>> TokenService::find(const Secret& secret) const {
+  ASSIGN_OR_RETURN(auto token, look_up(secret));
   if (token && !is_alive(*token)) token.reset();
+  if (token && token->is_batch() && !token->parent.empty()) {
+    ASSIGN_OR_RETURN(const auto parent, store_.get(token->parent));
+    if (!parent || !is_alive(*parent)) token.reset();
+  }
   return token;
 }
 
@@ -129,6 +159,7 @@ Result<std::optional<Token>> TokenService::find_by_accessor(const std::string& a
 }
 
 Result<std::optional<WallTime>> TokenService::end_of(const std::string& id) const {
+  if (id.empty()) return std::optional<WallTime>{};
   ASSIGN_OR_RETURN(const auto token, store_.get(id));
   if (!token || !is_alive(*token)) return bad_token();
   return token->expires_at;
@@ -155,6 +186,7 @@ Result<Token> TokenService::use(const Token& token) {
 
 Result<TokenService::Renewed> TokenService::renew(const Token& token, Millis increment,
                                                   const RenewTerms& terms) {
+  if (token.is_batch()) return Error{Errc::kInvalidArgument, "batch tokens cannot be renewed"};
   if (!token.renewable || !token.expires_at)
     return Error{Errc::kInvalidArgument, "lease is not renewable"};
   const WallTime now = clock_.wall();
@@ -176,10 +208,12 @@ Result<TokenService::Renewed> TokenService::renew(const Token& token, Millis inc
 }
 
 Status TokenService::revoke_tree(const Token& token) {
+  if (token.is_batch()) return batch_is_not_revoked();
   return store_.end_tree(token.id, clock_.wall());
 }
 
 Status TokenService::revoke_orphan(const Token& token) {
+  if (token.is_batch()) return batch_is_not_revoked();
   return store_.end_alone(token.id, clock_.wall());
 }
 

@@ -21,7 +21,8 @@ struct TokenMountTtl {
 
 // What is asked for when a token is made. Already checked against what the caller may ask.
 struct TokenSpec {
-  Secret id;  // empty: a random one
+  TokenType type = TokenType::kService;  // a batch token has neither uses, period nor explicit max
+  Secret id;                             // empty: a random one
   std::string path = "auth/token/create";
   std::string display_name = "token";
   std::string agent;  // see Token
@@ -74,14 +75,14 @@ class TokenService {
     std::optional<Millis> max_ttl = {};  // likewise
     std::optional<Millis> period = {};   // likewise
   };
-  // kInvalidArgument: not renewable, or past its maximum.
+  // kInvalidArgument: not renewable, past its maximum, or a batch token.
   struct Renewed {
     Token token;
     std::vector<std::string> warnings;
   };
   Result<Renewed> renew(const Token& token, Millis increment, const RenewTerms& terms);
 
-  // Ends the token and all below it; absent is success.
+  // Ends the token and all below it; absent is success. kInvalidArgument: a batch token.
   Status revoke_tree(const Token& token);
   Status revoke_orphan(const Token& token);
 
@@ -90,17 +91,22 @@ class TokenService {
   Result<std::optional<Token>> find_by_accessor(const std::string& accessor) const;
   Result<std::vector<std::string>> accessors() const { return store_.accessors(); }
 
-  // When the token of a row id ends; nullopt: never. kUnauthenticated: it has ended or does not
-  // exist.
+  // When the token of a row id ends; nullopt: never, or `id` is empty. kUnauthenticated: it has
+  // ended or does not exist.
   Result<std::optional<WallTime>> end_of(const std::string& id) const;
 
  private:
   bool is_alive(const Token& token) const;
+  Result<std::optional<Token>> look_up(const Secret& secret) const;
 
   TokenStore& store_;
   const Clock& clock_;
   Random& random_;
 };
+
+// A random service token ("cfs.…"), and a random accessor.
+Secret make_service_token(Random& random);
+std::string make_accessor(Random& random);
 
 // Puts a root token that does not expire into a store that is being initialized: `wanted`, or a
 // random one, which `made` then holds.

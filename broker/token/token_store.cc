@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <deque>
+
+#include "broker/token/batch_token.h"
 
 namespace curfew::broker {
 namespace {
@@ -10,6 +14,8 @@ namespace {
 constexpr std::string_view kNamespace = "root";
 constexpr std::string_view kSelect =
     "SELECT id, accessor, parent, expires_at, sealed, mount, entity FROM tokens WHERE ";
+// As they stand in a token's sealed part; in the order of TokenType.
+constexpr std::array<const char*, 3> kTypes = {"service", "batch", "wrapping"};
 constexpr std::size_t kTreeMax = 100'000;    // tokens ended in one transaction
 constexpr std::size_t kDecodedMax = 10'000;  // tokens whose decoded form is kept
 
@@ -30,54 +36,6 @@ std::string context_of(const Token& token) {
     columns.push_back(token.entity_id);
   }
   return dump_json(columns);
-}
-
-Json body_of(const Token& token) {
-  return {{"path", token.path},
-          {"display_name", token.display_name},
-          {"agent", token.agent},
-          {"role", token.role},
-          {"renewal", token.renewal},
-          {"max_ttl", token.max_ttl.count()},
-          {"certificate", token.certificate},
-          {"on_behalf_of", token.on_behalf_of},
-          {"principal_policies", token.principal_policies},
-          {"policies", token.policies},
-          {"meta", token.meta},
-          {"bound_cidrs", token.bound_cidrs},
-          {"created_at", to_unix_millis(token.created_at)},
-          {"creation_ttl", token.creation_ttl.count()},
-          {"last_renewal",
-           token.last_renewal ? Json(to_unix_millis(*token.last_renewal)) : Json(nullptr)},
-          {"explicit_max_ttl", token.explicit_max_ttl.count()},
-          {"period", token.period.count()},
-          {"num_uses", token.num_uses},
-          {"renewable", token.renewable},
-          {"orphan", token.orphan}};
-}
-
-void read_body(const Json& body, Token& token) {
-  token.path = body.at("path").get<std::string>();
-  token.display_name = body.at("display_name").get<std::string>();
-  token.agent = body.value("agent", "");  // not in older rows
-  token.role = body.at("role").get<std::string>();
-  token.renewal = body.value("renewal", Json());
-  token.max_ttl = Millis{body.value("max_ttl", std::int64_t{0})};
-  token.certificate = body.value("certificate", "");
-  token.on_behalf_of = body.value("on_behalf_of", "");
-  token.principal_policies = body.value("principal_policies", std::vector<std::string>{});
-  token.policies = body.at("policies").get<std::vector<std::string>>();
-  token.meta = body.at("meta").get<std::map<std::string, std::string>>();
-  token.bound_cidrs = body.at("bound_cidrs").get<std::vector<std::string>>();
-  token.created_at = from_unix_millis(body.at("created_at").get<std::int64_t>());
-  token.creation_ttl = Millis{body.at("creation_ttl").get<std::int64_t>()};
-  if (!body.at("last_renewal").is_null())
-    token.last_renewal = from_unix_millis(body.at("last_renewal").get<std::int64_t>());
-  token.explicit_max_ttl = Millis{body.at("explicit_max_ttl").get<std::int64_t>()};
-  token.period = Millis{body.at("period").get<std::int64_t>()};
-  token.num_uses = body.at("num_uses").get<std::int64_t>();
-  token.renewable = body.at("renewable").get<bool>();
-  token.orphan = body.at("orphan").get<bool>();
 }
 
 // The columns that are stored in the clear.
@@ -107,12 +65,13 @@ Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
                              token.accessor)};
   if (!opened) return std::move(opened).error();
   ASSIGN_OR_RETURN(const Json body, parse_json(*opened));
-  read_body(body, token);
+  read_token_body(body, token);
   return token;
 }
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Token& token) {
-  ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(token), dump_json(body_of(token))));
+  ASSIGN_OR_RETURN(std::string sealed,
+                   barrier.seal(context_of(token), dump_json(token_body(token))));
   ASSIGN_OR_RETURN(
       const std::int64_t changed,
       writer.execute("UPDATE tokens SET parent = $1, expires_at = $2, sealed = $3 "
@@ -170,6 +129,58 @@ Status end_all(store::Writer& writer, const store::Barrier& barrier, std::deque<
 
 }  // namespace
 
+Json token_body(const Token& token) {
+  return {{"type", kTypes[static_cast<std::size_t>(token.type)]},
+          {"path", token.path},
+          {"display_name", token.display_name},
+          {"agent", token.agent},
+          {"role", token.role},
+          {"renewal", token.renewal},
+          {"max_ttl", token.max_ttl.count()},
+          {"certificate", token.certificate},
+          {"on_behalf_of", token.on_behalf_of},
+          {"principal_policies", token.principal_policies},
+          {"policies", token.policies},
+          {"meta", token.meta},
+          {"bound_cidrs", token.bound_cidrs},
+          {"created_at", to_unix_millis(token.created_at)},
+          {"creation_ttl", token.creation_ttl.count()},
+          {"last_renewal",
+           token.last_renewal ? Json(to_unix_millis(*token.last_renewal)) : Json(nullptr)},
+          {"explicit_max_ttl", token.explicit_max_ttl.count()},
+          {"period", token.period.count()},
+          {"num_uses", token.num_uses},
+          {"renewable", token.renewable},
+          {"orphan", token.orphan}};
+}
+
+void read_token_body(const Json& body, Token& token) {
+  const std::string type = body.value("type", kTypes[0]);  // not in older rows
+  const auto known = std::find(kTypes.begin(), kTypes.end(), type);
+  if (known != kTypes.end()) token.type = static_cast<TokenType>(known - kTypes.begin());
+  token.path = body.at("path").get<std::string>();
+  token.display_name = body.at("display_name").get<std::string>();
+  token.agent = body.value("agent", "");  // not in older rows
+  token.role = body.at("role").get<std::string>();
+  token.renewal = body.value("renewal", Json());
+  token.max_ttl = Millis{body.value("max_ttl", std::int64_t{0})};
+  token.certificate = body.value("certificate", "");
+  token.on_behalf_of = body.value("on_behalf_of", "");
+  token.principal_policies = body.value("principal_policies", std::vector<std::string>{});
+  token.policies = body.at("policies").get<std::vector<std::string>>();
+  token.meta = body.at("meta").get<std::map<std::string, std::string>>();
+  token.bound_cidrs = body.at("bound_cidrs").get<std::vector<std::string>>();
+  token.created_at = from_unix_millis(body.at("created_at").get<std::int64_t>());
+  token.creation_ttl = Millis{body.at("creation_ttl").get<std::int64_t>()};
+  if (!body.at("last_renewal").is_null())
+    token.last_renewal = from_unix_millis(body.at("last_renewal").get<std::int64_t>());
+  token.explicit_max_ttl = Millis{body.at("explicit_max_ttl").get<std::int64_t>()};
+  token.period = Millis{body.at("period").get<std::int64_t>()};
+  token.num_uses = body.at("num_uses").get<std::int64_t>();
+  token.renewable = body.at("renewable").get<bool>();
+  token.orphan = body.at("orphan").get<bool>();
+}
+
 Result<std::string> token_row_id(const store::Barrier& barrier, const Secret& token) {
   return barrier.keyed_hash("token", token.reveal());
 }
@@ -181,7 +192,8 @@ Status insert_token(store::Writer& writer, const store::Barrier& barrier, const 
     if (!parent || (parent->expires_at && *parent->expires_at <= now))
       return Error{Errc::kUnauthenticated, "permission denied: the parent token has ended"};
   }
-  ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(token), dump_json(body_of(token))));
+  ASSIGN_OR_RETURN(std::string sealed,
+                   barrier.seal(context_of(token), dump_json(token_body(token))));
   const auto inserted = writer.execute(
       "INSERT INTO tokens (id, namespace, accessor, parent, expires_at, sealed, mount, entity) "
       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -215,8 +227,26 @@ Result<std::int64_t> end_tokens_of_mount(store::Writer& writer, const store::Bar
   return static_cast<std::int64_t>(rows.size());
 }
 
+Result<std::optional<Token>> find_token(const store::Reader& reader, const store::Barrier& barrier,
+                                        std::string_view id) {
+  return find(reader, barrier, "id", id);
+}
+
+Status end_token(store::Writer& writer, const store::Barrier& barrier, Token token, WallTime now) {
+  return end_one(writer, barrier, std::move(token), now);
+}
+
 TokenStore::TokenStore(store::Database& database, const store::Barrier& barrier)
     : database_(database), barrier_(barrier) {}
+
+Result<Secret> TokenStore::seal_batch(const Token& token, const TokenCheck& check) const {
+  if (check) RETURN_IF_ERROR(database_.read(check));
+  return seal_batch_token(barrier_, token);
+}
+
+Result<std::optional<Token>> TokenStore::open_batch(const Secret& token) const {
+  return open_batch_token(barrier_, token);
+}
 
 Status TokenStore::insert(const Token& token, WallTime now, const TokenCheck& check) {
   return database_.write([&](store::Writer& writer) -> Status {

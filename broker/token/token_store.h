@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "broker/token/token.h"
@@ -19,6 +20,19 @@ namespace curfew::broker {
 
 // The row id of a token: a keyed hash of it.
 Result<std::string> token_row_id(const store::Barrier& barrier, const Secret& token);
+
+// What a token is beside its plain columns (id, accessor, parent, expires_at, mount,
+// entity_id), for whoever seals it.
+Json token_body(const Token& token);
+// REQUIRES: `body` was opened from a seal.
+void read_token_body(const Json& body, Token& token);
+
+// nullopt: no such row. Expired tokens are found as well.
+Result<std::optional<Token>> find_token(const store::Reader& reader, const store::Barrier& barrier,
+                                        std::string_view id);
+
+// Ends a token that find_token() gave in the same transaction, without what is below it.
+Status end_token(store::Writer& writer, const store::Barrier& barrier, Token token, WallTime now);
 
 // kInvalidArgument: a token of this id exists. kUnauthenticated: its parent has ended meanwhile.
 Status insert_token(store::Writer& writer, const store::Barrier& barrier, const Token& token,
@@ -39,6 +53,10 @@ class TokenStore {
   TokenStore(store::Database& database, const store::Barrier& barrier);
 
   Result<std::string> id_of(const Secret& token) const { return token_row_id(barrier_, token); }
+
+  // See batch_token.h. Gives the error of `check` too.
+  Result<Secret> seal_batch(const Token& token, const TokenCheck& check = {}) const;
+  Result<std::optional<Token>> open_batch(const Secret& token) const;
 
   // See insert_token(). Gives the error of `check` too.
   Status insert(const Token& token, WallTime now, const TokenCheck& check = {});

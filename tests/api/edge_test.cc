@@ -145,6 +145,12 @@ TEST_F(EdgeTest, OnlyAnswersThatSomebodyWouldTakeBackAreWatched) {
     return response;
   };
   EXPECT_TRUE(edge_.serve(http).undelivered);
+  broker_.answer = [](const Request&) {
+    Response response;
+    response.wrap_info.emplace();
+    return response;
+  };
+  EXPECT_TRUE(edge_.serve(http).undelivered);
 }
 
 TEST_F(EdgeTest, ALeaseThatHeadCannotShowIsReportedAtOnce) {

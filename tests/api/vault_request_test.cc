@@ -218,7 +218,8 @@ TEST_F(VaultRequestTest, WrapTtls) {
   EXPECT_EQ(wrap("")->wrap_ttl, std::nullopt);
   EXPECT_EQ(wrap("0")->wrap_ttl, std::nullopt);
   EXPECT_EQ(read(http("GET", "/v1/a"))->wrap_ttl, std::nullopt);
-  for (const char* bad : {"-1", "-5m", "soon", "1x"}) {
+  EXPECT_EQ(wrap("768h")->wrap_ttl, std::chrono::hours{768});
+  for (const char* bad : {"-1", "-5m", "soon", "1x", "769h"}) {
     ASSERT_FALSE(wrap(bad)) << bad;
     EXPECT_EQ(wrap(bad).error().code, Errc::kInvalidArgument);
     EXPECT_THAT(wrap(bad).error().message, HasSubstr("X-Vault-Wrap-TTL"));

@@ -30,6 +30,33 @@ TEST(VaultResponseTest, TheEnvelopeHasEightKeysInOrder) {
             R"("warnings":null,"auth":null})");
 }
 
+TEST(VaultResponseTest, AWrappedAnswerTellsOfItsToken) {
+  Response response;
+  response.request_id = "";
+  response.wrap_info = broker::WrapInfo{.token = Secret("cfs.w"),
+                                        .accessor = "acc",
+                                        .ttl = Millis{60'000},
+                                        .created_at = from_unix_millis(1'800'000'000'000),
+                                        .creation_path = "auth/token/create",
+                                        .wrapped_accessor = "inner",
+                                        .lease_id = "not shown"};
+  EXPECT_EQ(write(response).status, 200);
+  EXPECT_EQ(write(response).body,
+            R"({"request_id":"","lease_id":"","renewable":false,"lease_duration":0,"data":null,)"
+            R"("wrap_info":{"token":"cfs.w","accessor":"acc","ttl":60,)"
+            R"("creation_time":"2027-01-15T08:00:00Z","creation_path":"auth/token/create",)"
+            R"("wrapped_accessor":"inner"},"warnings":null,"auth":null})");
+  response.wrap_info->wrapped_accessor.clear();
+  EXPECT_EQ(write(response).body.find("wrapped_accessor"), std::string::npos);
+}
+
+TEST(VaultResponseTest, AnUnwrappedAnswerKeepsItsRequestId) {
+  Response response;
+  response.request_id = "id-0";
+  response.data = {{"a", 1}};
+  EXPECT_NE(write(response).body.find(R"("request_id":"id-0")"), std::string::npos);
+}
+
 TEST(VaultResponseTest, NothingToSayIs204) {
   const HttpResponse http = write(Response{});
   EXPECT_EQ(http.status, 204);

@@ -99,6 +99,34 @@ TEST_F(AuthMounts_, ALoginGivesATokenByTheRolesRules) {
   EXPECT_EQ(self.at("display_name"), "easy-ana");
 }
 
+TEST_F(AuthMounts_, ARoleGivesBatchTokensWhichEndWithTheMethod) {
+  must_write("auth/easy/role/job",
+             {{"token_policies", "reader"}, {"token_ttl", "1h"}, {"token_type", "batch"}});
+  const Auth auth = must_login("ana", "job");
+  EXPECT_EQ(auth.token_type, "batch");
+  EXPECT_FALSE(auth.renewable);
+  EXPECT_EQ(auth.entity_id, must_login("ana").entity_id);
+  const std::string token = auth.client_token.reveal();
+  EXPECT_EQ(must_read("kv/a", token).at("x"), "y");
+  EXPECT_EQ(must_read("auth/token/lookup-self", token).at("entity_id"), auth.entity_id);
+  EXPECT_TRUE(remove("sys/auth/easy"));
+  EXPECT_FALSE(read("kv/a", token));
+}
+
+TEST_F(AuthMounts_, ALoginIsWrappedLikeAnyAnswer) {
+  extra_.wrap_ttl = Seconds{60};
+  const auto wrapped = call(Operation::kUpdate, "auth/easy/login/dev", {{"name", "ana"}}, "");
+  extra_.wrap_ttl.reset();
+  ASSERT_TRUE(wrapped && wrapped->wrap_info);
+  EXPECT_FALSE(wrapped->auth);
+  EXPECT_EQ(wrapped->wrap_info->creation_path, "auth/easy/login/dev");
+  const auto opened =
+      write("sys/wrapping/unwrap", Json::object(), wrapped->wrap_info->token.reveal());
+  ASSERT_TRUE(opened && opened->auth);
+  EXPECT_EQ(opened->auth->accessor, wrapped->wrap_info->wrapped_accessor);
+  EXPECT_EQ(must_read("kv/a", opened->auth->client_token.reveal()).at("x"), "y");
+}
+
 TEST_F(AuthMounts_, ARenewalGoesByWhatTheRoleSaysNow) {
   const std::string token = must_login().client_token.reveal();
   clock_.advance(std::chrono::minutes{30});

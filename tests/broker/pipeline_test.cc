@@ -73,11 +73,7 @@ TEST_F(PipelineTest, a_path_that_asks_for_approval_is_refused_and_makes_nothing)
   EXPECT_TRUE(outside_.names().empty());
 }
 
-TEST_F(PipelineTest, wrapping_and_namespaces_are_refused_and_not_ignored) {
-  extra_.wrap_ttl = Seconds{60};
-  EXPECT_THAT(read("db/creds/ro").error().message, HasSubstr("wrapping"));
-  EXPECT_TRUE(outside_.names().empty());
-  extra_.wrap_ttl.reset();
+TEST_F(PipelineTest, namespaces_are_refused_and_not_ignored) {
   extra_.name_space = "team-a/";
   EXPECT_THAT(read("db/creds/ro").error().message, HasSubstr("namespaces"));
   extra_.name_space = "root";

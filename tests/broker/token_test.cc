@@ -189,7 +189,8 @@ TEST_F(TokenTest, unknown_policies_are_warned_of) {
 }
 
 TEST_F(TokenTest, a_type_that_is_not_there_is_refused) {
-  EXPECT_THAT(message(write("auth/token/create", {{"type", "batch"}})), HasSubstr("service"));
+  EXPECT_THAT(message(write("auth/token/create", {{"type", "recovery"}})),
+              HasSubstr("invalid 'token_type' value"));
 }
 
 // ---- limited use

@@ -143,6 +143,23 @@ TEST(CallHeaders, LoginsAndSealCallsSendNoToken) {
   EXPECT_FALSE(server.seen().at(1).headers.contains("x-vault-namespace"));
 }
 
+TEST(CallHeaders, WhatIsUnwrappedIsNotWrappedAgain) {
+  ScriptedServer server;
+  server.reply(kData);
+  server.reply(kData);
+  server.reply(kData);
+  CliRunner cli;
+  cli.environment["CURFEW_ADDR"] = server.address();
+  cli.environment["CURFEW_WRAP_TTL"] = "60s";
+  cli.run({"unwrap", "hvs.w"});
+  EXPECT_FALSE(server.seen().at(0).headers.contains("x-vault-wrap-ttl"));
+  cli.environment.erase("CURFEW_WRAP_TTL");
+  cli.run({"write", "sys/wrapping/wrap", "a=b"});
+  EXPECT_EQ(server.seen().at(1).headers.at("x-vault-wrap-ttl"), "5m0s");
+  cli.run({"write", "-wrap-ttl=9s", "sys/wrapping/wrap", "a=b"});
+  EXPECT_EQ(server.seen().at(2).headers.at("x-vault-wrap-ttl"), "9s");
+}
+
 TEST(CallHeaders, APreflightIsNotWrapped) {
   ScriptedServer server;
   server.reply(kVersioned);

@@ -347,6 +347,74 @@ def leases_by_prefix_and_with_their_token():
     raise AssertionError("the role outlived its token")
 
 
+def client(token):
+    return hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=token)
+
+
+NO_WRAP = "wrapping token is not valid or does not exist"
+
+
+@step
+def a_wrapped_credential_is_opened_once():
+    answer = root.read("database/creds/reader", wrap_ttl="60s")
+    assert answer["data"] is None and answer["lease_id"] == ""
+    info = answer["wrap_info"]
+    assert info["ttl"] == 60 and info["creation_path"] == "database/creds/reader"
+    seen = root.write("sys/wrapping/lookup", token=info["token"])["data"]
+    assert seen == {"creation_path": info["creation_path"], "creation_time": info["creation_time"],
+                    "creation_ttl": 60}
+    opened = client(info["token"]).sys.unwrap()
+    assert opened["lease_id"].startswith("database/creds/reader/")
+    assert psql(opened["data"]["username"], opened["data"]["password"], "SELECT 1")[0]
+    refused(exceptions.InvalidRequest, NO_WRAP, client(info["token"]).sys.unwrap)
+    refused(exceptions.InvalidRequest, NO_WRAP, root.sys.unwrap, info["token"])
+    root.sys.revoke_lease(opened["lease_id"])
+
+
+@step
+def wrapped_tokens():
+    first = root.auth.token.create(policies=["reader"], wrap_ttl="5m")["wrap_info"]
+    second = root.write("sys/wrapping/rewrap", token=first["token"])["wrap_info"]
+    refused(exceptions.InvalidRequest, NO_WRAP, root.sys.unwrap, first["token"])
+    auth = root.sys.unwrap(second["token"])["auth"]
+    assert auth["accessor"] == first["wrapped_accessor"]
+    assert client(auth["client_token"]).is_authenticated()
+    # Of old: the wrapped token becomes the client's own.
+    robot = client(None)
+    robot.auth_cubbyhole(root.auth.token.create(policies=["reader"], wrap_ttl="5m")
+                         ["wrap_info"]["token"])
+    assert robot.auth.token.lookup_self()["data"]["policies"] == ["default", "reader"]
+
+
+@step
+def unopened_wrappings_end_with_what_they_hold():
+    refused(exceptions.InvalidRequest, "requires response wrapping", root.write,
+            "sys/wrapping/wrap", a="b")
+    token = root.write("sys/wrapping/wrap", wrap_ttl="60", a="b")["wrap_info"]["token"]
+    assert root.sys.unwrap(token)["data"] == {"a": "b"}
+    lost = root.auth.token.create(policies=["reader"], wrap_ttl="1s")["wrap_info"]
+    for _ in range(100):
+        if lost["wrapped_accessor"] not in root.auth.token.list_accessors()["data"]["keys"]:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the token outlived the wrapping that nobody opened")
+
+
+@step
+def batch_tokens():
+    made = root.auth.token.create(policies=["reader"], type="batch", ttl="10m")["auth"]
+    assert made["token_type"] == "batch" and made["accessor"] == "" and not made["renewable"]
+    robot = client(made["client_token"])
+    assert robot.auth.token.lookup_self()["data"]["type"] == "batch"
+    refused(exceptions.InvalidRequest, "batch tokens cannot be renewed",
+            robot.auth.token.renew_self)
+    refused(exceptions.InvalidRequest, "batch tokens cannot be revoked", root.auth.token.revoke,
+            made["client_token"])
+    refused(exceptions.InvalidRequest, 'batch tokens cannot have "num_uses" set',
+            root.auth.token.create, type="batch", num_uses=3)
+    assert not client(made["client_token"] + "x").is_authenticated()
+
+
 @step
 def unmount_and_audit_off():
     root.sys.disable_secrets_engine("database")

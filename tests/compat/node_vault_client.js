@@ -250,6 +250,68 @@ step('leases: lookup, renew, list, revoke', async () => {
   await rejects(root.renew({ lease_id: lease.id }), 400);
   await rejects(root.write('sys/leases/lookup', { lease_id: 'database/creds/reader/none' }), 400, /invalid lease/);
 });
+const client = (token) => nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token });
+const wrapping = (ttl) => ({ headers: { 'X-Vault-Wrap-TTL': ttl } });
+step('wrapping: a credential behind a token that opens once', async () => {
+  const wrapped = await client(env.COMPAT_ROOT_TOKEN).read('database/creds/reader', wrapping('60s'));
+  assert.equal(wrapped.data, null);
+  assert.equal(wrapped.lease_id, '');
+  const info = wrapped.wrap_info;
+  assert.equal(info.ttl, 60);
+  assert.equal(info.creation_path, 'database/creds/reader');
+  const seen = (await root.write('sys/wrapping/lookup', { token: info.token })).data;
+  assert.equal(seen.creation_path, info.creation_path);
+  assert.equal(seen.creation_time, info.creation_time);
+  assert.equal(seen.creation_ttl, 60);
+  const answer = await client(info.token).unwrap();
+  assert.match(answer.lease_id, /^database\/creds\/reader\//);
+  assert.equal(answer.renewable, true);
+  assert.equal(answer.wrap_info, null);
+  assert.ok(psql(answer.data.username, answer.data.password, 'SELECT 1').ok);
+  await rejects(client(info.token).unwrap(), 400, /wrapping token is not valid or does not exist/);
+  await rejects(root.unwrap({ token: info.token }), 400, /wrapping token is not valid or does not exist/);
+  await root.revoke({ lease_id: answer.lease_id });
+});
+step('wrapping: a token, rewrapped on its way', async () => {
+  const wrapped = await client(env.COMPAT_ROOT_TOKEN)
+    .tokenCreate({ policies: ['reader'], requestOptions: wrapping('5m') });
+  assert.equal(wrapped.auth, null);
+  const again = await root.write('sys/wrapping/rewrap', { token: wrapped.wrap_info.token });
+  assert.equal(again.wrap_info.creation_path, 'auth/token/create');
+  assert.equal(again.wrap_info.ttl, 300);
+  await rejects(root.unwrap({ token: wrapped.wrap_info.token }), 400, /wrapping token is not valid/);
+  const { auth } = await root.unwrap({ token: again.wrap_info.token });
+  assert.equal(auth.accessor, wrapped.wrap_info.wrapped_accessor);
+  assert.equal((await client(auth.client_token).read('kv1/open/a')).data.b, 'c');
+});
+step('wrapping: whatever one sends, and what nobody opens', async () => {
+  await rejects(root.write('sys/wrapping/wrap', { a: 'b' }), 400, /requires response wrapping/);
+  const wrapped = await root.write('sys/wrapping/wrap', { a: 'b' }, wrapping('60'));
+  assert.deepEqual((await root.unwrap({ token: wrapped.wrap_info.token })).data, { a: 'b' });
+  const lost = (await client(env.COMPAT_ROOT_TOKEN)
+    .read('database/creds/reader', wrapping('1s'))).wrap_info;
+  await root.tokenLookupAccessor({ accessor: lost.accessor });
+  for (let i = 0; i < 100; i += 1) {
+    const { ok } = await root.list('sys/leases/lookup/database/creds/reader')
+      .then(() => ({ ok: false }), (reason) => ({ ok: reason.response?.statusCode === 404 }));
+    if (ok) return;
+    await delay(100);
+  }
+  assert.fail('the lease outlived the wrapping that nobody opened');
+});
+step('batch tokens', async () => {
+  const made = await root.write('auth/token/create', { policies: ['reader'], type: 'batch', ttl: '10m' });
+  assert.equal(made.auth.token_type, 'batch');
+  assert.equal(made.auth.accessor, '');
+  assert.equal(made.auth.renewable, false);
+  assert.equal(made.auth.lease_duration, 600);
+  const robot = client(made.auth.client_token);
+  assert.equal((await robot.tokenLookupSelf()).data.type, 'batch');
+  assert.equal((await robot.read('kv1/open/a')).data.b, 'c');
+  await rejects(robot.tokenRenewSelf(), 400, /batch tokens cannot be renewed/);
+  await rejects(root.tokenRevoke({ token: made.auth.client_token }), 400, /batch tokens cannot be revoked/);
+  await rejects(client(`${made.auth.client_token}x`).tokenLookupSelf(), 403, /permission denied/);
+});
 step('leases: a lease ends with its token, and by its prefix', async () => {
   await root.addPolicy({ name: 'issuer', rules: 'path "database/creds/reader" { capabilities = ["read"] }' });
   const made = await nodeVault({ endpoint: env.COMPAT_DEV_ADDRESS, token: env.COMPAT_ROOT_TOKEN })
