@@ -6,8 +6,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/encoding.h"
 #include "base/hcl.h"
 #include "base/hcl_section.h"
+#include "store/pkcs11_token.h"
 
 namespace curfew::app {
 namespace {
@@ -48,13 +50,43 @@ Result<std::string> read_storage(const hcl::Block& block) {
   return path;
 }
 
-Result<store::SealOptions> read_seal(const hcl::Block& block) {
+Result<store::Pkcs11Options> read_pkcs11(hcl::Section& section) {
+  store::Pkcs11Options options;
+  ASSIGN_OR_RETURN(options.library, section.text_or("lib", ""));
+  if (options.library.empty() || options.library.front() != '/')
+    return section.error("lib", "expected the absolute path of the PKCS#11 module");
+  ASSIGN_OR_RETURN(options.token_label, section.text_or("token_label", ""));
+  ASSIGN_OR_RETURN(const std::int64_t slot, section.integer_or("slot", -1));
+  if ((slot >= 0) == !options.token_label.empty())
+    return section.error("token_label", "expected either token_label or slot (a number)");
+  if (slot >= 0) options.slot = static_cast<std::uint64_t>(slot);
+  ASSIGN_OR_RETURN(const std::string pin, section.text_or("pin", ""));
+  options.pin = Secret(pin);
+  ASSIGN_OR_RETURN(options.pin_file, section.text_or("pin_file", ""));
+  if (!options.pin.empty() && !options.pin_file.empty())
+    return section.error("pin", "contradicts pin_file: leave one out");
+  ASSIGN_OR_RETURN(options.key_label, section.text_or("key_label", ""));
+  ASSIGN_OR_RETURN(const std::string id, section.text_or("key_id", ""));
+  const auto bytes = hex_decode(id);
+  if (!bytes) return section.error("key_id", "expected hexadecimal digits, such as \"01af\"");
+  options.key_id = *bytes;
+  if (options.key_label.empty() && options.key_id.empty())
+    return section.error("key_label", "expected key_label, key_id or both");
+  ASSIGN_OR_RETURN(options.mechanism, section.text_or("mechanism", options.mechanism));
+  if (!store::pkcs11_mechanism_of(options.mechanism))
+    return section.error("mechanism", "expected \"aes-gcm\" or \"aes-cbc-pad\"");
+  ASSIGN_OR_RETURN(options.generate_key, section.boolean_or("generate_key", false));
+  return options;
+}
+
+// A seal, and whether it is the one of before (disabled = true).
+Result<std::pair<store::SealOptions, bool>> read_seal(const hcl::Block& block) {
   hcl::Section section(*block.body, fmt::format("seal \"{}\"", block.label));
   const auto kind = store::seal_kind_of(block.label);
   if (!kind)
     return hcl::error_at(block.at,
-                         fmt::format("unknown seal type \"{}\": expected \"shamir\", \"file\" or "
-                                     "\"env\"",
+                         fmt::format("unknown seal type \"{}\": expected \"shamir\", \"file\", "
+                                     "\"env\" or \"pkcs11\"",
                                      block.label));
   store::SealOptions options{.kind = *kind};
   if (*kind == store::SealKind::kFile) {
@@ -64,8 +96,33 @@ Result<store::SealOptions> read_seal(const hcl::Block& block) {
   if (*kind == store::SealKind::kEnv) {
     ASSIGN_OR_RETURN(options.environment, section.text_or("variable", options.environment));
   }
+  if (*kind == store::SealKind::kPkcs11) {
+    ASSIGN_OR_RETURN(options.pkcs11, read_pkcs11(section));
+  }
+  ASSIGN_OR_RETURN(const bool disabled, section.boolean_or("disabled", false));
   RETURN_IF_ERROR(section.finish());
-  return options;
+  return std::pair{std::move(options), disabled};
+}
+
+// One seal, and beside it at most one to migrate from.
+Status read_seals(const std::vector<hcl::Block>& blocks, ServerConfig& config) {
+  bool has_seal = false;
+  for (const hcl::Block& block : blocks) {
+    ASSIGN_OR_RETURN(auto seal, read_seal(block));
+    auto& [options, disabled] = seal;
+    if (disabled ? config.old_seal.has_value() : has_seal)
+      return hcl::error_at(block.at,
+                           disabled ? "a second seal with disabled = true: expected one at most"
+                                    : "a second seal: expected one; the one to migrate from has "
+                                      "disabled = true");
+    if (disabled) {
+      config.old_seal = std::move(options);
+    } else {
+      has_seal = true;
+      config.seal = std::move(options);
+    }
+  }
+  return ok();
 }
 
 Status read_retry(const hcl::Block& block, ServerConfig& config) {
@@ -177,10 +234,7 @@ Result<ServerConfig> parse_config(std::string_view text) {
     return section.error("storage", "expected storage \"sqlite\" { path = … }");
   ASSIGN_OR_RETURN(config.storage_path, read_storage(*storage));
   ASSIGN_OR_RETURN(const auto seals, section.labelled_blocks("seal"));
-  ASSIGN_OR_RETURN(const hcl::Block* seal, only_one(seals, "seal"));
-  if (seal != nullptr) {
-    ASSIGN_OR_RETURN(config.seal, read_seal(*seal));
-  }
+  RETURN_IF_ERROR(read_seals(seals, config));
   ASSIGN_OR_RETURN(const auto telemetry, section.block("telemetry"));
   if (telemetry) {
     hcl::Section figures(*telemetry->body, "telemetry");

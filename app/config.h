@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct ServerConfig {
   std::vector<api::ListenerOptions> listeners;
   std::string storage_path;
   store::SealOptions seal;
+  std::optional<store::SealOptions> old_seal;  // to migrate from
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;
   broker::RetryOptions retry;

@@ -89,6 +89,11 @@ Status run_server(const ServerConfig& config, const std::string& version) {
   ASSIGN_OR_RETURN(const auto status, program->broker->lifecycle().status());
   if (!status.initialized)
     std::cout << "The store has no keys yet. Next: curfew operator init\n";
+  else if (status.migration)
+    std::cout << "Sealed, and to be taken over by another seal. Next: curfew operator unseal "
+                 "-migrate\n";
+  else if (status.sealed && program->unseal_retry)
+    std::cout << "Sealed: its key cannot be reached now. It is tried again; see the log.\n";
   else if (status.sealed)
     std::cout << "Sealed. Next: curfew operator unseal\n";
   std::cout << std::flush;

@@ -38,6 +38,18 @@ std::vector<broker::Metric> edge_metrics(const Program& program) {
            figure(stats.overloads)}};
 }
 
+// A file or a variable is there or not; an HSM may be away for a while.
+Status unseal(Program& program, const ServerConfig& config) {
+  broker::Lifecycle& lifecycle = program.broker->lifecycle();
+  const Status started = lifecycle.start();
+  if (started || started.error().code != Errc::kUnavailable ||
+      config.seal.kind != store::SealKind::kPkcs11)
+    return started;
+  program.log->error("cannot unseal yet; tried again", {{"error", started.error().message}});
+  program.unseal_retry = std::make_unique<UnsealRetry>(lifecycle, *program.log);
+  return ok();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
@@ -48,8 +60,9 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
   add_auth_methods(program->auth_methods);
   ASSIGN_OR_RETURN(program->database, store::open_sqlite(config.storage_path, {}, *program->log));
   program->keyring = std::make_unique<store::Keyring>("root", program->random, program->clock);
-  ASSIGN_OR_RETURN(program->seal, store::Seal::open(*program->database, *program->keyring,
-                                                    config.seal, program->random, *program->log));
+  ASSIGN_OR_RETURN(program->seal,
+                   store::Seal::open(*program->database, *program->keyring, config.seal,
+                                     program->random, *program->log, config.old_seal));
   program->broker = std::make_unique<broker::Broker>(
       broker::Broker::Dependencies{*program->database, *program->keyring, *program->seal,
                                    program->registry, program->auth_methods, program->clock,
@@ -62,7 +75,7 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                             .reconciler = config.reconcile,
                             .edge_metrics = [made = program.get()] { return edge_metrics(*made); },
                             .open_metrics = config.open_metrics});
-  RETURN_IF_ERROR(program->broker->lifecycle().start());
+  RETURN_IF_ERROR(unseal(*program, config));
   program->edge = std::make_unique<api::Edge>(*program->broker, program->random, *program->log);
   return program;
 }

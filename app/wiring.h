@@ -6,6 +6,7 @@
 #include "api/edge.h"
 #include "api/http_server.h"
 #include "app/config.h"
+#include "app/unseal_retry.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -30,6 +31,7 @@ struct Program {
   std::unique_ptr<store::Keyring> keyring;
   std::unique_ptr<store::Seal> seal;
   std::unique_ptr<broker::Broker> broker;
+  std::unique_ptr<UnsealRetry> unseal_retry;  // where the seal could not be opened yet
   std::unique_ptr<api::Edge> edge;
   std::unique_ptr<api::HttpServer> server;
 };

@@ -24,6 +24,7 @@
 #include "broker/token/token_service.h"
 #include "broker/token/token_store.h"
 #include "broker/wrapping/wraps.h"
+#include "store/namespace_keyrings.h"
 #include "store/records.h"
 
 namespace curfew::broker {
@@ -34,6 +35,18 @@ namespace {
 Status keep_keys(store::Keyring& keyring, store::Database& database) {
   RETURN_IF_ERROR(keyring.record_usage(database));
   return keyring.is_rotation_due() ? keyring.rotate(database) : ok();
+}
+
+// The same for all other namespaces; one that is being deleted holds up none.
+Status keep_namespace_keys(const store::NamespaceKeyrings& keyrings, store::Database& database) {
+  ASSIGN_OR_RETURN(const auto names, keyrings.names());
+  Status kept = ok();
+  for (const std::string& name : names) {
+    const auto keyring = keyrings.get(name);
+    if (!keyring) continue;
+    if (Status one = keep_keys(**keyring, database); !one && kept) kept = std::move(one);
+  }
+  return kept;
 }
 
 }  // namespace
@@ -49,7 +62,8 @@ struct Broker::Parts {
         guard(given.clock, options.clock.jump_max, given.log),
         d{given.database,     given.keyring, given.seal,   given.registry,
           given.auth_methods, guard,         given.random, given.log},
-        lifecycle(d.seal, d.clock, d.random, d.log),
+        namespace_keyrings(d.database, d.keyring, d.random, d.clock, d.log),
+        lifecycle(d.seal, d.database, d.keyring, d.clock, d.random, d.log),
         token_store(d.database, d.keyring),
         lease_store(d.database, d.keyring, d.log),
         tokens(token_store, d.clock, d.random),
@@ -136,10 +150,12 @@ struct Broker::Parts {
   Status keep_house() {
     RETURN_IF_ERROR(clock_keeper.remember());
     auth_mounts.tidy();
-    return keep_keys(keyring, database);
+    RETURN_IF_ERROR(keep_keys(keyring, database));
+    return keep_namespace_keys(namespace_keyrings, database);
   }
 
   Status bring_up() {
+    RETURN_IF_ERROR(namespace_keyrings.unlock_all());
     RETURN_IF_ERROR(clock_keeper.resume());
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
@@ -161,10 +177,12 @@ struct Broker::Parts {
     end_operations.request_stop();
     caretaker.request_stop();
     reconciler.request_stop();
-    const Status counted = keyring.record_usage(database);
+    Status counted = keyring.record_usage(database);
+    if (counted) counted = keep_namespace_keys(namespace_keyrings, database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
     const Status remembered = clock_keeper.remember();
     if (!remembered) log.warn("time not recorded", {{"error", remembered.error().message}});
+    namespace_keyrings.lock_all();
   }
 
   void take_down() {
@@ -203,6 +221,7 @@ struct Broker::Parts {
   store::Records records;
   ClockGuard guard;
   const Dependencies d;  // as given, with the guard for a clock
+  store::NamespaceKeyrings namespace_keyrings;
   Lifecycle lifecycle;
   TokenStore token_store;
   LeaseStore lease_store;

@@ -4,8 +4,14 @@
 
 namespace curfew::broker {
 
-Lifecycle::Lifecycle(store::Seal& seal, const Clock& clock, Random& random, Log& log)
-    : seal_(seal), clock_(clock), random_(random), log_(log) {}
+Lifecycle::Lifecycle(store::Seal& seal, store::Database& database, const store::Barrier& barrier,
+                     const Clock& clock, Random& random, Log& log)
+    : seal_(seal),
+      clock_(clock),
+      random_(random),
+      log_(log),
+      rekey_(seal, random, log),
+      root_generation_(seal, database, barrier, clock, random, log) {}
 
 void Lifecycle::set_hooks(Hooks hooks) {
   hooks_ = std::move(hooks);
@@ -35,13 +41,14 @@ Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secre
                                                  random_, out.root_token);
                       }));
   ASSIGN_OR_RETURN(const auto now, seal_.status());
+  out.recovery = now.recovery;
   if (!now.sealed) RETURN_IF_ERROR(bring_up());
   return out;
 }
 
-Result<store::SealStatus> Lifecycle::unseal(const Secret& share) {
+Result<store::SealStatus> Lifecycle::unseal(const Secret& share, bool migrate) {
   const std::scoped_lock lock(mutex_);
-  ASSIGN_OR_RETURN(const auto status, seal_.unseal(share));
+  ASSIGN_OR_RETURN(const auto status, seal_.unseal(share, migrate));
   if (!status.sealed) RETURN_IF_ERROR(bring_up());
   return status;
 }
@@ -59,9 +66,15 @@ Status Lifecycle::start() {
 void Lifecycle::seal() {
   const std::scoped_lock lock(mutex_);
   if (!serving_.exchange(false)) return;
+  rekey_.cancel();
+  root_generation_.cancel();
   hooks_.sealing();
   seal_.seal();
   hooks_.sealed();
+}
+
+Result<std::vector<Secret>> Lifecycle::make_recovery_keys(const store::ShareNumbers& numbers) {
+  return seal_.make_recovery_keys(numbers);
 }
 
 Result<store::SealStatus> Lifecycle::status() const {

@@ -11,12 +11,17 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "broker/root_generation.h"
+#include "store/barrier.h"
+#include "store/rekey.h"
 #include "store/seal.h"
+#include "store/sql.h"
 
 namespace curfew::broker {
 
 struct Initialized {
-  std::vector<Secret> shares;  // raw bytes; none where the seal opens by itself
+  std::vector<Secret> shares;  // raw bytes
+  bool recovery = false;       // they are of a recovery key: the seal opens by itself
   Secret root_token;
 };
 
@@ -28,8 +33,9 @@ class Lifecycle {
     std::function<void()> sealing;  // the keys are about to go: begin nothing more; must not wait
     std::function<void()> sealed;   // they are gone: wait for what was under way, forget the rest
   };
-  // REQUIRES: set_hooks() before anything else.
-  Lifecycle(store::Seal& seal, const Clock& clock, Random& random, Log& log);
+  // REQUIRES: set_hooks() before anything else. All references outlive this object.
+  Lifecycle(store::Seal& seal, store::Database& database, const store::Barrier& barrier,
+            const Clock& clock, Random& random, Log& log);
   void set_hooks(Hooks hooks);
 
   // Makes the keys and the first root token (`root_token`, or a random one). See
@@ -37,7 +43,7 @@ class Lifecycle {
   Result<Initialized> initialize(int shares, int threshold, const Secret& root_token = {});
 
   // Gives one share. See Seal::unseal().
-  Result<store::SealStatus> unseal(const Secret& share);
+  Result<store::SealStatus> unseal(const Secret& share, bool migrate = false);
   void reset_unseal();
 
   // Opens a seal that opens by itself; does nothing for one that does not, or that has no keys yet.
@@ -47,6 +53,13 @@ class Lifecycle {
   void seal();
 
   Result<store::SealStatus> status() const;
+
+  // What the holders of key shares do together while it is unsealed; sealing ends their attempts.
+  store::Rekey& rekey() { return rekey_; }
+  RootGeneration& root_generation() { return root_generation_; }
+  // See Seal::make_recovery_keys().
+  Result<std::vector<Secret>> make_recovery_keys(const store::ShareNumbers& numbers);
+
   Result<std::string> store_id() const { return seal_.store_id(); }
   bool is_serving() const { return serving_.load(); }
 
@@ -57,6 +70,8 @@ class Lifecycle {
   const Clock& clock_;
   Random& random_;
   Log& log_;
+  store::Rekey rekey_;
+  RootGeneration root_generation_;
   Hooks hooks_;
   std::mutex mutex_;  // one change at a time
   std::atomic<bool> serving_{false};

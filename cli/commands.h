@@ -19,6 +19,8 @@ void add_agent_commands(CommandTable& table);
 void add_clock_commands(CommandTable& table);
 void add_audit_commands(CommandTable& table);
 void add_operator_commands(CommandTable& table);
+void add_rekey_commands(CommandTable& table);
+void add_generate_root_commands(CommandTable& table);
 void add_target_commands(CommandTable& table);
 void add_local_commands(CommandTable& table);  // help, version, completion
 

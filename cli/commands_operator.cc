@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <istream>
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/key_share.h"
 #include "cli/key_values.h"
 #include "cli/seal_status.h"
 
@@ -50,6 +50,25 @@ OrderedJson init_document(const Json& body, std::int64_t shares, std::int64_t th
           {"root_token", OrderedJson(member(body, "root_token"))}};
 }
 
+bool has_keys(const Json& body, const char* name) {
+  const Json keys = member(body, name);
+  return keys.is_array() && !keys.empty();
+}
+
+void explain_keys(std::ostream& out, const Json& body, std::int64_t shares,
+                  std::int64_t threshold) {
+  const bool recovery = has_keys(body, "recovery_keys_base64");
+  if (!recovery && !has_keys(body, "keys_base64")) return;
+  out << "The " << (recovery ? "recovery key" : "key") << " is in " << shares << " share"
+      << (shares == 1 ? "" : "s") << ", of which " << threshold
+      << (recovery ? (threshold == 1 ? " makes" : " together make")
+                   : (threshold == 1 ? " opens" : " together open"))
+      << (recovery ? " a root token, or take the store to another seal when this one is lost."
+                   : " the seal.")
+      << " They are shown this once and kept nowhere:\ngive them to different people now."
+      << (recovery ? "\n" : " Whoever loses too many of them loses all data.\n");
+}
+
 Result<int> init(Call& call) {
   if (call.arguments.on("status")) return init_status(call);
   const std::int64_t shares = call.arguments.integer("key-shares").value_or(5);
@@ -77,33 +96,34 @@ Result<int> init(Call& call) {
     print_keys(out, "Unseal Key", member(reply.body, "keys_base64"));
     print_keys(out, "Recovery Key", member(reply.body, "recovery_keys_base64"));
     out << "\nInitial Root Token: " << printable(value_text(member(reply.body, "root_token")))
-        << "\n\n"
-        << "The key is in " << shares << " share" << (shares == 1 ? "" : "s") << ", of which "
-        << threshold << (threshold == 1 ? " opens" : " together open")
-        << " the seal. They are shown this once and kept nowhere:\ngive them to different people "
-           "now. Whoever loses too many of them loses all data.\n"
-           "Revoke the root token (`curfew token revoke -self`) when the set-up is done.\n";
+        << "\n\n";
+    explain_keys(out, reply.body, shares, threshold);
+    out << "Revoke the root token (`curfew token revoke -self`) when the set-up is done.\n";
   });
 }
 
-Result<Secret> unseal_key(Call& call) {
-  if (call.word_count() == 1 && call.word(0) != "-") return Secret(call.word(0));
-  if (call.word_count() == 0 && call.around.in_is_terminal) {
-    return call.around.ask_secret("Unseal Key (will be hidden): ");
-  }
-  std::string line;
-  std::getline(call.around.in, line);
-  Secret key{line.substr(0, line.find_last_not_of(" \t\r\n") + 1)};
-  zero(line);
-  return key;
+// A seal that opens by itself, without recovery keys, is taken over from without a share.
+Result<bool> migration_needs_share(Call& call, bool migrate) {
+  if (!migrate || call.word_count() > 0) return true;
+  ASSIGN_OR_RETURN(const ApiReply status, call.api().send({.method = "GET",
+                                                           .path = "sys/seal-status",
+                                                           .doing = "asking for the seal",
+                                                           .token = Secret(),
+                                                           .in_root_namespace = true,
+                                                           .preliminary = true}));
+  return member(status.body, "n") != 0;
 }
 
 Result<int> unseal(Call& call) {
   Json body = {{"reset", true}};
   if (!call.arguments.on("reset")) {
-    ASSIGN_OR_RETURN(const Secret key, unseal_key(call));
-    if (key.empty()) return local_error("No key was given");
-    body = {{"key", key.reveal()}, {"reset", false}, {"migrate", false}};
+    const bool migrate = call.arguments.on("migrate");
+    ASSIGN_OR_RETURN(const bool needs_share, migration_needs_share(call, migrate));
+    Secret key;
+    if (needs_share) {
+      ASSIGN_OR_RETURN(key, key_share(call, "Unseal Key (will be hidden): "));
+    }
+    body = {{"key", key.reveal()}, {"reset", false}, {"migrate", migrate}};
   }
   ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "PUT",
                                                           .path = "sys/unseal",
@@ -166,6 +186,10 @@ void add_operator_commands(CommandTable& table) {
        .synopsis = "[flags] [KEY]",
        .words = {0, 1},
        .flags = {{{"reset"}, FlagKind::kSwitch, "Forget the shares that were given so far."},
+                 {{"migrate"},
+                  FlagKind::kSwitch,
+                  "Take the store over from the seal that the configuration has with disabled = "
+                  "true. The shares are those of the key, or of the recovery key, that it has."},
                  field_flag()},
        .details =
            "  Without KEY it is asked for without being shown; \"-\" reads it from standard\n"

@@ -168,6 +168,8 @@ CommandTable make_command_table(const CliOptions& options) {
   add_agent_commands(table);
   add_clock_commands(table);
   add_operator_commands(table);
+  add_rekey_commands(table);
+  add_generate_root_commands(table);
   add_target_commands(table);
   add_local_commands(table);
   for (const Command& command : options.more_commands) table.commands.push_back(command);

@@ -14,12 +14,15 @@ bool is_true(const Json& object, const char* name) {
 }
 
 std::vector<Row> status_rows(const Json& status) {
-  std::vector<Row> rows = {{"Key", "Value"},
-                           {"Seal Type", text_at(status, "type")},
-                           {"Initialized", text_at(status, "initialized")},
-                           {"Sealed", text_at(status, "sealed")},
-                           {"Total Shares", text_at(status, "n")},
-                           {"Threshold", text_at(status, "t")}};
+  std::vector<Row> rows = {
+      {"Key", "Value"},
+      {"Seal Type", text_at(status, "type")},
+      {"Initialized", text_at(status, "initialized")},
+      {"Sealed", text_at(status, "sealed")},
+      {is_true(status, "recovery_seal") ? "Total Recovery Shares" : "Total Shares",
+       text_at(status, "n")},
+      {"Threshold", text_at(status, "t")}};
+  if (is_true(status, "migration")) rows.push_back({"Seal Migration in Progress", "true"});
   if (is_true(status, "sealed")) {
     rows.push_back({"Unseal Progress", text_at(status, "progress") + "/" + text_at(status, "t")});
     rows.push_back({"Unseal Nonce", text_at(status, "nonce")});

@@ -2,144 +2,125 @@
 
 #include <utility>
 
-#include "base/encoding.h"
-#include "base/json.h"
-#include "store/aead.h"
 #include "store/seal_key.h"
 #include "store/shamir.h"
 
 namespace curfew::store {
 namespace {
 
-constexpr std::size_t kShareBytes = kSealKeyBytes + 1;
-constexpr char kFormat = '\x01';
-
-Result<std::optional<std::string>> read_meta(const Reader& reader, std::string_view name) {
-  ASSIGN_OR_RETURN(const auto row, reader.query_one("SELECT value FROM meta WHERE name = $1",
-                                                    {Value{std::string(name)}}));
-  if (!row) return std::optional<std::string>{};
-  return std::optional<std::string>{row->blob(0)};
+Error not_initialized() {
+  return {Errc::kNotInitialized, "the server is not initialized; initialize it first"};
 }
 
-Status insert_meta(Writer& writer, std::string_view name, std::string value) {
-  RETURN_IF_ERROR(writer.execute("INSERT INTO meta (name, value) VALUES ($1, $2)",
-                                 {Value{std::string(name)}, Value{Blob{std::move(value)}}}));
-  return ok();
+Error wrong_shares(const Error& reason) {
+  return {Errc::kInvalidArgument,
+          "the key shares do not open this database: at least one is wrong or of another server. "
+          "Begin again with the first share",
+          reason.message};
 }
 
-Result<Secret> parse_share(const Secret& text) {
-  const std::string& given = text.reveal();
-  std::optional<std::string> bytes =
-      given.size() == 2 * kShareBytes ? hex_decode(given) : base64_decode(given);
-  Secret share(bytes ? std::move(*bytes) : std::string());
-  if (share.reveal().size() != kShareBytes || share.reveal().back() == '\0')
-    return Error{Errc::kInvalidArgument,
-                 "this is not a key share: 66 hexadecimal digits or 44 characters of base64 are "
-                 "expected, as they were given out at initialization"};
-  return share;
+Error wrong_kind(SealKind stored, const SealOptions& wanted) {
+  return {Errc::kPreconditionFailed,
+          "the database was initialized with a seal of kind " +
+              std::string(seal_kind_name(stored)) + ", and the configuration says " +
+              std::string(seal_kind_name(wanted.kind)) +
+              ". Change the configuration (to migrate, keep the old seal in it with disabled = "
+              "true), or check that this is the right database"};
 }
 
-Error damaged_meta() {
-  return {Errc::kCorrupt,
-          "the database's description of its seal is damaged or incomplete; the operator must "
-          "restore a backup"};
+// A new key for people and its shares.
+Result<Secret> split_new_key(const ShareNumbers& numbers, Random& random,
+                             std::vector<Secret>& shares) {
+  Secret key(random_bytes(random, kSealKeyBytes));
+  ASSIGN_OR_RETURN(shares, shamir_split(key, numbers.shares, numbers.threshold, random));
+  return key;
 }
 
 }  // namespace
 
-std::string_view seal_kind_name(SealKind kind) {
-  switch (kind) {
-    case SealKind::kShamir: return "shamir";
-    case SealKind::kFile: return "file";
-    case SealKind::kEnv: return "env";
-  }
-  return "shamir";
+Status check_share_numbers(const ShareNumbers& numbers) {
+  if (numbers.threshold < 1 || numbers.threshold > numbers.shares || numbers.shares > kSharesMax)
+    return Error{Errc::kInvalidArgument,
+                 "the number of key shares must be 1 to 255, and the threshold 1 to that number"};
+  if (numbers.threshold == 1 && numbers.shares > 1)
+    return Error{Errc::kInvalidArgument,
+                 "a threshold of 1 is only for a single share: each of several would be the whole "
+                 "key"};
+  return ok();
 }
 
-std::optional<SealKind> seal_kind_of(std::string_view name) {
-  for (const SealKind kind : {SealKind::kShamir, SealKind::kFile, SealKind::kEnv}) {
-    if (seal_kind_name(kind) == name) return kind;
-  }
-  return std::nullopt;
-}
-
-Seal::Seal(Database& database, Keyring& keyring, SealOptions options, Random& random, Log& log)
+Seal::Seal(Database& database, Keyring& keyring, SealOptions options,
+           std::optional<SealOptions> old, Random& random, Log& log)
     : database_(database),
       keyring_(keyring),
       options_(std::move(options)),
+      old_options_(std::move(old)),
       random_(random),
       log_(log) {}
 
 Result<std::unique_ptr<Seal>> Seal::open(Database& database, Keyring& keyring,
-                                         const SealOptions& options, Random& random, Log& log) {
-  std::unique_ptr<Seal> seal(new Seal(database, keyring, options, random, log));
-  if (options.kind == SealKind::kEnv) {
-    ASSIGN_OR_RETURN(seal->environment_key_, take_environment_key(options.environment));
-  }
-  if (options.kind == SealKind::kFile && options.key_file.empty())
-    return Error{Errc::kPreconditionFailed,
-                 "a seal of kind file needs the path of its key file. Add it to the configuration"};
+                                         const SealOptions& options, Random& random, Log& log,
+                                         const std::optional<SealOptions>& old) {
+  std::unique_ptr<Seal> seal(new Seal(database, keyring, options, old, random, log));
   const std::scoped_lock lock(seal->mutex_);
+  ASSIGN_OR_RETURN(seal->holder_, make_key_holder(options, random));
+  if (old) {
+    ASSIGN_OR_RETURN(seal->old_holder_, make_key_holder(*old, random));
+  }
   RETURN_IF_ERROR(seal->load());
   return seal;
 }
 
-// Bound to the wrapped key, so that whoever edits the rows gains no other seal.
-std::string Seal::context(const Stored& stored) {
-  return row_context("root_key", {stored.store_id, seal_kind_name(stored.kind),
-                                  std::to_string(stored.shares), std::to_string(stored.threshold)});
-}
-
-Status Seal::check_kind(const Stored& stored) const {
-  if (stored.kind == options_.kind) return ok();
-  return Error{Errc::kPreconditionFailed,
-               "the database was initialized with a seal of kind " +
-                   std::string(seal_kind_name(stored.kind)) + ", and the configuration says " +
-                   std::string(seal_kind_name(options_.kind)) +
-                   ". Change the configuration, or check that this is the right database"};
+// Of two seals of one kind only the key itself tells which one the store has.
+Result<bool> Seal::needs_migration(const SealRecord& stored) const {
+  const bool is_new = stored.kind == options_.kind;
+  const bool is_old = old_options_ && stored.kind == old_options_->kind;
+  if (!is_new && !is_old) return wrong_kind(stored.kind, options_);
+  if (!is_new || !is_old) return is_old;
+  if (holder_ == nullptr)
+    return Error{Errc::kPreconditionFailed,
+                 "the seal to migrate from and the new one are both of key shares. To replace the "
+                 "shares, use: curfew operator rekey"};
+  // A key file that does not exist yet is one to migrate to, and so is another key of the token.
+  const auto key = holder_->get(stored.holder);
+  if (!key && key.error().code != Errc::kUnavailable && key.error().code != Errc::kCorrupt)
+    return key.error();
+  return !key || !stored.open_by_seal(*key);
 }
 
 Status Seal::load() const {
   if (stored_) return ok();
-  std::optional<std::string> id;
-  std::optional<std::string> seal;
-  std::optional<std::string> root_key;
+  std::optional<SealRecord> found;
   RETURN_IF_ERROR(database_.read([&](const Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(id, read_meta(reader, "store_id"));
-    ASSIGN_OR_RETURN(seal, read_meta(reader, "seal"));
-    ASSIGN_OR_RETURN(root_key, read_meta(reader, "root_key"));
+    ASSIGN_OR_RETURN(found, read_seal_record(reader));
     return ok();
   }));
-  if (!id && !seal && !root_key) return ok();
-  if (!id || !seal || !root_key) return damaged_meta();
-  const auto json = parse_json(*seal);
-  if (!json || !json->is_object()) return damaged_meta();
-  const Fields fields(*json);
-  const auto kind_name = fields.text_or("kind", "");
-  const auto shares = fields.integer_or("shares", -1);
-  const auto threshold = fields.integer_or("threshold", -1);
-  if (!kind_name || !shares || !threshold) return damaged_meta();
-  const auto kind = seal_kind_of(*kind_name);
-  if (!kind || *shares < 0 || *shares > kSharesMax || *threshold < 0 || *threshold > *shares)
-    return damaged_meta();
-  if (*kind == SealKind::kShamir && *threshold < 1) return damaged_meta();
-  Stored found{*id, *kind, static_cast<int>(*shares), static_cast<int>(*threshold), *root_key};
-  RETURN_IF_ERROR(check_kind(found));
+  if (!found) return ok();
+  ASSIGN_OR_RETURN(migration_, needs_migration(*found));
+  if (migration_ && options_.kind == SealKind::kShamir && found->shares().shares == 0)
+    return Error{Errc::kPreconditionFailed,
+                 "this store has no recovery keys, whose shares a seal of kind shamir would go on "
+                 "with. Start the server with the old seal alone, make them with: curfew operator "
+                 "rekey -target=recovery -init, and migrate then"};
   stored_ = std::move(found);
   return ok();
 }
 
-Result<Secret> Seal::seal_key_for_initialize() {
-  switch (options_.kind) {
-    case SealKind::kFile: return read_or_create_key_file(options_.key_file, random_);
-    case SealKind::kEnv:
-      if (environment_key_.empty())
-        return Error{Errc::kPreconditionFailed,
-                     "the key from the environment was used already; start the server again"};
-      return environment_key_;
-    case SealKind::kShamir: break;
+Status Seal::wrap_for_people(const Secret& root_key, const ShareNumbers& numbers,
+                             SealRecord& record, std::vector<Secret>& shares) const {
+  ASSIGN_OR_RETURN(const Secret key, split_new_key(numbers, random_, shares));
+  if (record.kind == SealKind::kShamir) {
+    record.seal_shares = numbers;
+    return record.wrap_by_seal(key, root_key, random_);
   }
-  return Secret(random_bytes(random_, kSealKeyBytes));
+  record.recovery_shares = numbers;
+  return record.wrap_by_recovery(key, root_key, random_);
+}
+
+Status Seal::wrap_for_holder(const Secret& root_key, SealRecord& record) const {
+  ASSIGN_OR_RETURN(KeyHolder::Made made, holder_->make());
+  record.holder = std::move(made.stored);
+  return record.wrap_by_seal(made.key, root_key, random_);
 }
 
 Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
@@ -147,39 +128,29 @@ Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
   const std::scoped_lock lock(mutex_);
   RETURN_IF_ERROR(load());
   if (stored_) return Error{Errc::kInvalidArgument, "the server is already initialized"};
+  const ShareNumbers numbers{shares, threshold};
   const bool split = options_.kind == SealKind::kShamir;
-  if (split && (threshold < 1 || threshold > shares || shares > kSharesMax))
-    return Error{Errc::kInvalidArgument,
-                 "secret_shares must be 1 to 255, and secret_threshold 1 to that number"};
-  if (split && threshold == 1 && shares > 1)
-    return Error{Errc::kInvalidArgument,
-                 "a threshold of 1 is only for a single share: each of several would be the whole "
-                 "key"};
+  if (split || shares != 0 || threshold != 0) RETURN_IF_ERROR(check_share_numbers(numbers));
 
-  ASSIGN_OR_RETURN(const Secret seal_key, seal_key_for_initialize());
-  std::vector<Secret> given_out;
-  if (split) {
-    ASSIGN_OR_RETURN(given_out, shamir_split(seal_key, shares, threshold, random_));
-  }
-  Stored made{random_uuid(random_), options_.kind, split ? shares : 0, split ? threshold : 0, ""};
+  SealRecord made;
+  made.store_id = random_uuid(random_);
+  made.kind = options_.kind;
   const Secret root_key = make_root_key(random_);
-  ASSIGN_OR_RETURN(const std::string wrapped,
-                   aead_seal(seal_key.reveal(), random_, context(made), root_key.reveal()));
-  made.root_key = kFormat + wrapped;
-  const Json description{
-      {"kind", seal_kind_name(made.kind)}, {"shares", made.shares}, {"threshold", made.threshold}};
+  if (!split) RETURN_IF_ERROR(wrap_for_holder(root_key, made));
+  std::vector<Secret> given_out;
+  if (shares > 0) RETURN_IF_ERROR(wrap_for_people(root_key, numbers, made, given_out));
   // Of its own, so that nobody finds the real one unlocked before all this is durable.
   const std::unique_ptr<Keyring> first_keys = keyring_.another();
   Status written = database_.write([&](Writer& writer) -> Status {
-    RETURN_IF_ERROR(insert_meta(writer, "store_id", made.store_id));
-    RETURN_IF_ERROR(insert_meta(writer, "seal", dump_json(description)));
-    RETURN_IF_ERROR(insert_meta(writer, "root_key", made.root_key));
+    ASSIGN_OR_RETURN(const auto present, read_seal_record(writer));
+    if (present) return Error{Errc::kConflict, "the server was initialized meanwhile"};
+    RETURN_IF_ERROR(write_seal_record(writer, made));
     RETURN_IF_ERROR(first_keys->create(writer, root_key));
     return first_writes ? first_writes(writer, *first_keys) : ok();
   });
   if (!written) return std::move(written).error();
   stored_ = std::move(made);
-  forget_shares();
+  attempt_.end();
   log_.info("initialized", {{"seal", std::string(seal_kind_name(options_.kind))}});
   if (split) return given_out;
   // What was made is durable, and its first token must reach its owner whatever happens now.
@@ -188,35 +159,25 @@ Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
   return given_out;
 }
 
-Result<Secret> Seal::unwrap_root_key(const Secret& seal_key) const {
-  const std::string_view wrapped = stored_->root_key;
-  if (wrapped.empty() || wrapped.front() != kFormat) return damaged_meta();
-  auto opened = aead_open(seal_key.reveal(), context(*stored_), wrapped.substr(1));
-  if (!opened)
-    return Error{Errc::kCorrupt,
-                 "the seal's key does not open this database: it is the key of another database, "
-                 "or the description of the seal was changed. Check key and database path, or "
-                 "restore a backup"};
-  return Secret(std::move(*opened));
-}
-
 Status Seal::unlock(const Secret& root_key) {
   RETURN_IF_ERROR(
       database_.read([&](const Reader& reader) { return keyring_.unlock(reader, root_key); }));
-  environment_key_ = Secret();
+  forget_keys();
   log_.info("unsealed");
   return ok();
 }
 
 SealStatus Seal::current_status() const {
   SealStatus status;
-  status.kind = options_.kind;
+  status.kind = stored_ ? stored_->kind : options_.kind;
   status.initialized = stored_.has_value();
   status.sealed = !keyring_.is_unlocked();
-  status.shares = stored_ ? stored_->shares : 0;
-  status.threshold = stored_ ? stored_->threshold : 0;
-  status.progress = static_cast<int>(given_.size());
-  status.nonce = nonce_;
+  status.recovery = stored_ && stored_->recovery_shares.shares > 0;
+  status.migration = stored_ && migration_;
+  status.shares = stored_ ? stored_->shares().shares : 0;
+  status.threshold = stored_ ? stored_->shares().threshold : 0;
+  status.progress = attempt_.progress();
+  status.nonce = attempt_.nonce();
   return status;
 }
 
@@ -232,74 +193,112 @@ Result<std::string> Seal::store_id() const {
   return stored_ ? stored_->store_id : std::string();
 }
 
-Result<SealStatus> Seal::unseal(const Secret& share) {
+Result<SealStatus> Seal::unseal(const Secret& share, bool migrate) {
   const std::scoped_lock lock(mutex_);
   RETURN_IF_ERROR(load());
-  if (!stored_)
-    return Error{Errc::kNotInitialized, "the server is not initialized; initialize it first"};
-  if (options_.kind != SealKind::kShamir)
+  if (!stored_) return not_initialized();
+  if (keyring_.is_unlocked() && (migrate || stored_->kind == SealKind::kShamir))
+    return current_status();
+  if (migration_ && !migrate)
+    return Error{Errc::kInvalidArgument,
+                 "the configuration asks for another seal than the store has. Give the shares with "
+                 "migrate set to true (curfew operator unseal -migrate), or take the change back"};
+  if (!migration_ && migrate)
+    return Error{Errc::kInvalidArgument,
+                 "there is no seal to migrate from: the configuration has none with disabled = "
+                 "true, or the migration is done"};
+  if (!migrate && stored_->kind != SealKind::kShamir)
     return Error{Errc::kInvalidArgument,
                  "this server has no key shares: it unseals itself when it starts"};
-  if (keyring_.is_unlocked()) return current_status();
-  ASSIGN_OR_RETURN(Secret bytes, parse_share(share));
-  return take_share(std::move(bytes));
+  if (migrate && stored_->shares().shares == 0) return migrate_without_shares();
+  return take_share(share);
 }
 
-Result<SealStatus> Seal::take_share(Secret share) {
-  for (const Secret& earlier : given_) {
-    if (earlier == share) return current_status();
-    if (earlier.reveal().back() != share.reveal().back()) continue;
-    forget_shares();
-    return Error{Errc::kInvalidArgument,
-                 "two different key shares with one number were given, so one of them is wrong; "
-                 "begin again with the first share"};
-  }
-  if (given_.empty()) nonce_ = random_uuid(random_);
-  given_.push_back(std::move(share));
-  if (static_cast<int>(given_.size()) < stored_->threshold) return current_status();
+Result<SealStatus> Seal::take_share(const Secret& share) {
+  if (!attempt_.is_under_way()) attempt_.begin(random_);
+  auto key = attempt_.add(share, stored_->shares().threshold);
+  if (attempt_.progress() == 0) attempt_.end();
+  if (!key) return std::move(key).error();
+  if (!*key) return current_status();
+  return use_shares_key(**key);
+}
 
-  auto seal_key = shamir_combine(given_);
-  forget_shares();
-  if (!seal_key) return std::move(seal_key).error();
-  const auto root_key = unwrap_root_key(*seal_key);
+Result<SealStatus> Seal::use_shares_key(const Secret& key) {
+  const auto root_key = stored_->open_by_shares(key);
   if (!root_key) {
     log_.warn("unseal failed: the key shares do not fit");
-    return Error{Errc::kInvalidArgument,
-                 "the key shares do not open this database: at least one is wrong or of another "
-                 "server. Begin again with the first share",
-                 root_key.error().message};
+    return wrong_shares(root_key.error());
   }
+  if (migration_) RETURN_IF_ERROR(migrate(*root_key, key));
   RETURN_IF_ERROR(unlock(*root_key));
   return current_status();
 }
 
-void Seal::forget_shares() {
-  given_.clear();
-  nonce_.clear();
+Result<SealStatus> Seal::migrate_without_shares() {
+  ASSIGN_OR_RETURN(const Secret key, old_holder_->get(stored_->holder));
+  ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
+  RETURN_IF_ERROR(migrate(root_key, Secret()));
+  RETURN_IF_ERROR(unlock(root_key));
+  return current_status();
+}
+
+Status Seal::migrate(const Secret& root_key, const Secret& shares_key) {
+  SealRecord next;
+  next.store_id = stored_->store_id;
+  next.kind = options_.kind;
+  if (options_.kind == SealKind::kShamir) {
+    next.seal_shares = stored_->shares();
+    RETURN_IF_ERROR(next.wrap_by_seal(shares_key, root_key, random_));
+  } else {
+    RETURN_IF_ERROR(wrap_for_holder(root_key, next));
+    if (stored_->shares().shares > 0) {
+      next.recovery_shares = stored_->shares();
+      RETURN_IF_ERROR(next.wrap_by_recovery(shares_key, root_key, random_));
+    }
+  }
+  const std::string from(seal_kind_name(stored_->kind));
+  RETURN_IF_ERROR(write(*stored_, std::move(next)));
+  migration_ = false;
+  log_.warn("seal migrated", {{"from", from}, {"to", std::string(seal_kind_name(options_.kind))}});
+  return ok();
+}
+
+Status Seal::write(const SealRecord& before, SealRecord after) {
+  const Status written = database_.write([&](Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(const auto present, read_seal_record(writer));
+    if (!present || *present != before)
+      return Error{Errc::kConflict, "the seal was changed meanwhile; begin again"};
+    return write_seal_record(writer, after);
+  });
+  if (!written) {
+    stored_.reset();  // read again: the answer alone may be what was lost
+    return written;
+  }
+  stored_ = std::move(after);
+  // What the old key opens should not lie in the log any more.
+  if (Status forgotten = database_.forget_deleted(); !forgotten)
+    log_.warn("what the seal's old key opens stands in the database's log for a while",
+              {{"error", forgotten.error().message}});
+  return ok();
+}
+
+void Seal::forget_keys() {
+  if (holder_) holder_->forget();
+  if (old_holder_) old_holder_->forget();
 }
 
 void Seal::reset() {
   const std::scoped_lock lock(mutex_);
-  forget_shares();
+  attempt_.end();
 }
 
 Result<bool> Seal::auto_unseal() {
   const std::scoped_lock lock(mutex_);
   RETURN_IF_ERROR(load());
   if (keyring_.is_unlocked()) return true;
-  if (!stored_ || options_.kind == SealKind::kShamir) return false;
-  if (options_.kind == SealKind::kFile) {
-    ASSIGN_OR_RETURN(const Secret key, read_key_file(options_.key_file));
-    ASSIGN_OR_RETURN(const Secret root_key, unwrap_root_key(key));
-    RETURN_IF_ERROR(unlock(root_key));
-    return true;
-  }
-  if (environment_key_.empty())
-    return Error{Errc::kSealed,
-                 "the key from the environment was used and forgotten; start the server again "
-                 "with " +
-                     options_.environment + " set"};
-  ASSIGN_OR_RETURN(const Secret root_key, unwrap_root_key(environment_key_));
+  if (!stored_ || holder_ == nullptr || migration_) return false;
+  ASSIGN_OR_RETURN(const Secret key, holder_->get(stored_->holder));
+  ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
   RETURN_IF_ERROR(unlock(root_key));
   return true;
 }
@@ -307,9 +306,73 @@ Result<bool> Seal::auto_unseal() {
 void Seal::seal() {
   const std::scoped_lock lock(mutex_);
   keyring_.lock();
-  environment_key_ = Secret();
-  forget_shares();
+  forget_keys();
+  attempt_.end();
   log_.warn("sealed");
+}
+
+Result<ShareNumbers> Seal::loaded_holders() const {
+  RETURN_IF_ERROR(load());
+  if (!stored_) return not_initialized();
+  if (stored_->shares().shares > 0) return stored_->shares();
+  return Error{Errc::kPreconditionFailed,
+               "nobody holds key shares: the seal of kind " +
+                   std::string(seal_kind_name(stored_->kind)) +
+                   " opens by itself and has no recovery keys. Make them with: curfew operator "
+                   "rekey -target=recovery -init"};
+}
+
+Result<ShareNumbers> Seal::holders() const {
+  const std::scoped_lock lock(mutex_);
+  return loaded_holders();
+}
+
+Status Seal::check_shares_key(const Secret& key) const {
+  const std::scoped_lock lock(mutex_);
+  RETURN_IF_ERROR(loaded_holders());
+  const auto root_key = stored_->open_by_shares(key);
+  return root_key ? ok() : Status(wrong_shares(root_key.error()));
+}
+
+Result<Seal::NewShares> Seal::make_shares(const Secret& key, const ShareNumbers& numbers) const {
+  RETURN_IF_ERROR(check_share_numbers(numbers));
+  const std::scoped_lock lock(mutex_);
+  RETURN_IF_ERROR(loaded_holders());
+  const auto root_key = stored_->open_by_shares(key);
+  if (!root_key) return wrong_shares(root_key.error());
+  NewShares made{{}, *stored_, *stored_};
+  RETURN_IF_ERROR(wrap_for_people(*root_key, numbers, made.after, made.shares));
+  return made;
+}
+
+Status Seal::replace_shares(const SealRecord& before, const SealRecord& after) {
+  const std::scoped_lock lock(mutex_);
+  RETURN_IF_ERROR(write(before, after));
+  attempt_.end();
+  log_.warn("key shares replaced", {{"shares", std::to_string(after.shares().shares)},
+                                    {"threshold", std::to_string(after.shares().threshold)}});
+  return ok();
+}
+
+Result<std::vector<Secret>> Seal::make_recovery_keys(const ShareNumbers& numbers) {
+  RETURN_IF_ERROR(check_share_numbers(numbers));
+  const std::scoped_lock lock(mutex_);
+  RETURN_IF_ERROR(load());
+  if (!stored_) return not_initialized();
+  if (stored_->shares().shares > 0)
+    return Error{Errc::kPreconditionFailed, "people hold key shares already"};
+  if (stored_->kind == SealKind::kEnv)
+    return Error{Errc::kPreconditionFailed,
+                 "the key from the environment is not in memory any more, and recovery keys need "
+                 "it. Migrate the seal to a key file first, and make them then"};
+  ASSIGN_OR_RETURN(const Secret key, holder_->get(stored_->holder));
+  ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
+  SealRecord next = *stored_;
+  std::vector<Secret> shares;
+  RETURN_IF_ERROR(wrap_for_people(root_key, numbers, next, shares));
+  RETURN_IF_ERROR(write(*stored_, std::move(next)));
+  log_.warn("recovery keys made");
+  return shares;
 }
 
 }  // namespace curfew::store

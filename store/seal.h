@@ -12,37 +12,29 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "store/key_holder.h"
 #include "store/keyring.h"
+#include "store/seal_options.h"
+#include "store/seal_record.h"
+#include "store/share_attempt.h"
 #include "store/sql.h"
 
 namespace curfew::store {
 
-// What holds the key that wraps the root key.
-enum class SealKind {
-  kShamir,  // people: it is split into shares
-  kFile,    // a file that only the server can read
-  kEnv,     // an environment variable
-};
-
-// "shamir", "file", "env".
-std::string_view seal_kind_name(SealKind kind);
-std::optional<SealKind> seal_kind_of(std::string_view name);
-
-struct SealOptions {
-  SealKind kind = SealKind::kShamir;
-  std::string key_file = {};                    // for kFile
-  std::string environment = "CURFEW_SEAL_KEY";  // for kEnv: the variable's name
-};
-
 struct SealStatus {
-  SealKind kind = SealKind::kShamir;
+  SealKind kind = SealKind::kShamir;  // what the root key is wrapped by now
   bool initialized = false;
   bool sealed = true;
-  int shares = 0;     // 0 unless kShamir and initialized
-  int threshold = 0;  // 0 unless kShamir and initialized
-  int progress = 0;   // shares given so far
-  std::string nonce;  // of the attempt under way, or empty
+  bool recovery = false;   // the shares are those of recovery keys: they do not unseal
+  bool migration = false;  // the configuration asks for another seal than the store's
+  int shares = 0;          // 0 unless people hold shares
+  int threshold = 0;       // 0 likewise
+  int progress = 0;        // shares given so far
+  std::string nonce;       // of the attempt under way, or empty
 };
+
+// kInvalidArgument: not 1 <= threshold <= shares <= 255, or several shares with a threshold of 1.
+Status check_share_numbers(const ShareNumbers& numbers);
 
 // Guards the root key: makes it, wraps it, and gives it to the keyring when the seal's key is
 // there. Neither it nor the seal's key stays in memory afterwards.
@@ -51,19 +43,22 @@ struct SealStatus {
 class Seal {
  public:
   // Reads what the database says about its seal; kEnv also takes the key out of the environment
-  // (REQUIRES then: no other thread uses the environment). All references outlive the seal.
+  // (REQUIRES then: no other thread uses the environment). `old`: the seal that the store is to be
+  // taken over from, with unseal(…, true); a store that has the new seal already is opened as
+  // usual. All references outlive the seal.
   // kPreconditionFailed: the database has a seal of another kind, or the variable is missing.
   static Result<std::unique_ptr<Seal>> open(Database& database, Keyring& keyring,
-                                            const SealOptions& options, Random& random, Log& log);
+                                            const SealOptions& options, Random& random, Log& log,
+                                            const std::optional<SealOptions>& old = std::nullopt);
 
   // What the first transaction of a store is to contain beside its keys. The barrier is usable.
   using FirstWrites = std::function<Status(Writer&, const Barrier&)>;
 
   // Makes the store's identity and keys, in one transaction with `first_writes`. kShamir: gives the
-  // shares, 33 raw bytes each, and stays sealed; otherwise gives none (`shares` and `threshold` do
-  // not matter) and unseals. kInvalidArgument: initialized already, or
-  // parameters out of range (1 <= threshold <= shares <= 255; threshold 1 only with one share).
-  // Errors of read_or_create_key_file() too. When it fails nothing was initialized.
+  // shares of the seal's key, 33 raw bytes each, and stays sealed. Otherwise gives the shares of a
+  // recovery key, or none when `shares` is 0, and unseals. kInvalidArgument: initialized already,
+  // or the errors of check_share_numbers(). Errors of the key's holder too. When it fails nothing
+  // was initialized.
   Result<std::vector<Secret>> initialize(int shares, int threshold,
                                          const FirstWrites& first_writes = {});
 
@@ -73,14 +68,19 @@ class Seal {
   // Takes one share, as hexadecimal or base64, and unseals when it is the last that was missing. A
   // share that was given before changes nothing; neither does any while unsealed. When the shares
   // do not fit the attempt starts again from nothing (kInvalidArgument). kNotInitialized.
-  Result<SealStatus> unseal(const Secret& share);
+  //
+  // `migrate`: takes the store over from the old seal with the last share, in one transaction. From
+  // shares to a holder the shares become those of the recovery key, and back. Where nobody holds
+  // shares none is needed. It is what a store that waits for it takes, and no other
+  // (kInvalidArgument).
+  Result<SealStatus> unseal(const Secret& share, bool migrate = false);
 
   // Forgets the shares given so far.
   void reset();
 
-  // kFile and kEnv: unseals; true when it is unsealed now, false when there is nothing to unseal
-  // yet (not initialized) or shares are needed. The errors of reading the key; kCorrupt: it is not
-  // the key of this database.
+  // Where the key has a holder: unseals; true when it is unsealed now, false when there is nothing
+  // to unseal yet (not initialized), shares are needed, or a migration. The errors of the holder;
+  // kCorrupt: it is not the key of this database.
   Result<bool> auto_unseal();
 
   // Zeroes the keys. A kEnv seal cannot be opened again by this process.
@@ -89,40 +89,62 @@ class Seal {
   // A name of the store, made with it; empty before. kUnavailable as status().
   Result<std::string> store_id() const;
 
- private:
-  // What the table `meta` holds about the seal.
-  struct Stored {
-    std::string store_id;
-    SealKind kind = SealKind::kShamir;
-    int shares = 0;
-    int threshold = 0;
-    std::string root_key;  // wrapped
-  };
+  // The shares that people hold. kPreconditionFailed: nobody does, and what to do.
+  Result<ShareNumbers> holders() const;
 
-  Seal(Database& database, Keyring& keyring, SealOptions options, Random& random, Log& log);
+  // Whether it is the key that people hold shares of. kInvalidArgument: it is not.
+  Status check_shares_key(const Secret& key) const;
+
+  // New shares of a new key for the same root key; they are nothing before replace_shares().
+  struct NewShares {
+    std::vector<Secret> shares;
+    SealRecord before, after;
+  };
+  // `key`: what the present shares make. Errors of check_share_numbers() and check_shares_key().
+  Result<NewShares> make_shares(const Secret& key, const ShareNumbers& numbers) const;
+
+  // Puts the new shares in the place of the old ones, in one transaction; the old ones are of no
+  // use from then on. kConflict: the shares were replaced meanwhile; kUnavailable: look at
+  // holders() again.
+  Status replace_shares(const SealRecord& before, const SealRecord& after);
+
+  // Makes recovery keys for a store that has none; gives their shares. kPreconditionFailed: it has,
+  // or people hold the seal's key; the holder's errors.
+  Result<std::vector<Secret>> make_recovery_keys(const ShareNumbers& numbers);
+
+ private:
+  Seal(Database& database, Keyring& keyring, SealOptions options, std::optional<SealOptions> old,
+       Random& random, Log& log);
 
   // The functions below are called with mutex_ held.
   Status load() const;
-  Status check_kind(const Stored& stored) const;
-  Result<Secret> seal_key_for_initialize();
-  Result<Secret> unwrap_root_key(const Secret& seal_key) const;
+  Result<bool> needs_migration(const SealRecord& stored) const;
+  Status wrap_for_people(const Secret& root_key, const ShareNumbers& numbers, SealRecord& record,
+                         std::vector<Secret>& shares) const;
+  Status wrap_for_holder(const Secret& root_key, SealRecord& record) const;
+  Status write(const SealRecord& before, SealRecord after);
   Status unlock(const Secret& root_key);
-  Result<SealStatus> take_share(Secret share);
+  Result<SealStatus> take_share(const Secret& share);
+  Result<SealStatus> use_shares_key(const Secret& key);
+  Result<SealStatus> migrate_without_shares();
+  Status migrate(const Secret& root_key, const Secret& shares_key);
+  Result<ShareNumbers> loaded_holders() const;
   SealStatus current_status() const;
-  void forget_shares();
-  static std::string context(const Stored& stored);
+  void forget_keys();
 
   Database& database_;
   Keyring& keyring_;
   const SealOptions options_;
+  const std::optional<SealOptions> old_options_;
   Random& random_;
   Log& log_;
 
-  mutable std::mutex mutex_;              // protects what follows
-  mutable std::optional<Stored> stored_;  // nullopt: not initialized, as far as is known
-  Secret environment_key_;                // until it is used
-  std::vector<Secret> given_;             // shares of the attempt under way
-  std::string nonce_;
+  mutable std::mutex mutex_;                  // protects what follows
+  mutable std::optional<SealRecord> stored_;  // nullopt: not initialized, as far as is known
+  mutable bool migration_ = false;
+  std::unique_ptr<KeyHolder> holder_;      // nullptr for kShamir
+  std::unique_ptr<KeyHolder> old_holder_;  // of the seal to migrate from, likewise
+  ShareAttempt attempt_;
 };
 
 }  // namespace curfew::store

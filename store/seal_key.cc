@@ -22,40 +22,47 @@ Error unavailable(const std::string& what, const std::string& advice) {
   return {Errc::kUnavailable, what + ": " + std::strerror(errno) + ". " + advice};
 }
 
-Status check_key_file(const std::string& path, const struct stat& info) {
+Status check_private_file(const std::string& name, const struct stat& info) {
   if (!S_ISREG(info.st_mode))
     return Error{Errc::kPreconditionFailed,
-                 "the key file " + path + " is not an ordinary file. Check the configured path"};
+                 name + " is not an ordinary file. Check the configured path"};
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
     return Error{Errc::kPreconditionFailed,
-                 "the key file " + path +
-                     " belongs to another user. It must belong to the user that runs the server, "
-                     "or to root"};
+                 name +
+                     " belongs to another user. It must belong to the user that runs the "
+                     "server, or to root"};
   if ((info.st_mode & 077) != 0)
     return Error{Errc::kPreconditionFailed,
-                 "the key file " + path +
-                     " is open to other users. Run chmod 600 on it, and consider whether the key "
-                     "has been seen"};
+                 name +
+                     " is open to other users. Run chmod 600 on it, and consider whether what "
+                     "is in it has been seen"};
   return ok();
 }
 
-Result<Secret> read_open_key_file(int fd, const std::string& path) {
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t start = text.find_first_not_of(kSpace);
+  if (start == std::string_view::npos) return {};
+  return text.substr(start, text.find_last_not_of(kSpace) - start + 1);
+}
+
+// `name`: "the key file /etc/…".
+Result<Secret> read_open_file(int fd, const std::string& name) {
   struct stat info {};
-  if (::fstat(fd, &info) != 0)
-    return unavailable("cannot read the key file " + path, "Check the disk");
-  RETURN_IF_ERROR(check_key_file(path, info));
+  if (::fstat(fd, &info) != 0) return unavailable("cannot read " + name, "Check the disk");
+  RETURN_IF_ERROR(check_private_file(name, info));
   std::array<char, kKeyFileBytesMax + 1> buffer{};
   std::size_t length = 0;
   for (;;) {
     const ssize_t count = ::read(fd, buffer.data() + length, buffer.size() - length);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return unavailable("cannot read the key file " + path, "Check the disk");
+    if (count < 0) return unavailable("cannot read " + name, "Check the disk");
     length += static_cast<std::size_t>(count);
     if (count == 0 || length == buffer.size()) break;
   }
-  const Secret text(std::string(buffer.data(), length));
+  Secret text(std::string(trimmed(std::string_view(buffer.data(), length))));
   OPENSSL_cleanse(buffer.data(), buffer.size());
-  return parse_seal_key(text, "the key file " + path);
+  return text;
 }
 
 Status write_key_file(int fd, const std::string& path, const Secret& key) {
@@ -77,15 +84,10 @@ Status write_key_file(int fd, const std::string& path, const Secret& key) {
 }  // namespace
 
 Result<Secret> parse_seal_key(const Secret& text, std::string_view origin) {
-  std::string_view trimmed = text.reveal();
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t start = trimmed.find_first_not_of(kSpace);
-  trimmed = start == std::string_view::npos
-                ? std::string_view()
-                : trimmed.substr(start, trimmed.find_last_not_of(kSpace) - start + 1);
+  const std::string_view digits = trimmed(text.reveal());
   // 64 hexadecimal digits would be base64 too, of other bytes.
   std::optional<std::string> bytes =
-      trimmed.size() == 2 * kSealKeyBytes ? hex_decode(trimmed) : base64_decode(trimmed);
+      digits.size() == 2 * kSealKeyBytes ? hex_decode(digits) : base64_decode(digits);
   Secret key(bytes ? std::move(*bytes) : std::string());
   if (key.reveal().size() != kSealKeyBytes)
     return Error{Errc::kInvalidArgument,
@@ -95,17 +97,23 @@ Result<Secret> parse_seal_key(const Secret& text, std::string_view origin) {
   return key;
 }
 
-Result<Secret> read_key_file(const std::string& path) {
+Result<Secret> read_private_file(const std::string& path, std::string_view what) {
+  const std::string name = "the " + std::string(what) + " " + path;
   // O_NONBLOCK: opening a named pipe must not hang. Symbolic links are followed: that is how
   // orchestrators mount secrets.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0)
-    return unavailable("cannot open the key file " + path,
-                       "Without this key the database cannot be unsealed: check the configured "
-                       "path, or restore the file from where you keep it");
-  auto key = read_open_key_file(fd, path);
+    return unavailable("cannot open " + name,
+                       "The database cannot be unsealed without it: check the configured path, or "
+                       "restore the file from where you keep it");
+  auto text = read_open_file(fd, name);
   ::close(fd);
-  return key;
+  return text;
+}
+
+Result<Secret> read_key_file(const std::string& path) {
+  ASSIGN_OR_RETURN(const Secret text, read_private_file(path, "key file"));
+  return parse_seal_key(text, "the key file " + path);
 }
 
 Result<Secret> read_or_create_key_file(const std::string& path, Random& random) {
@@ -125,17 +133,23 @@ Result<Secret> read_or_create_key_file(const std::string& path, Random& random) 
   return key;
 }
 
-Result<Secret> take_environment_key(const std::string& name) {
+std::optional<Secret> take_environment(const std::string& name) {
   char* const value = std::getenv(name.c_str());
-  if (value == nullptr)
+  if (value == nullptr) return std::nullopt;
+  Secret text{std::string(value)};
+  OPENSSL_cleanse(value, std::strlen(value));
+  ::unsetenv(name.c_str());
+  return text;
+}
+
+Result<Secret> take_environment_key(const std::string& name) {
+  const auto text = take_environment(name);
+  if (!text)
     return Error{Errc::kPreconditionFailed,
                  "the environment variable " + name +
                      " is not set. Set it to the key (32 bytes as base64) and start the server "
                      "again"};
-  const Secret text{std::string(value)};
-  OPENSSL_cleanse(value, std::strlen(value));
-  ::unsetenv(name.c_str());
-  return parse_seal_key(text, "the environment variable " + name);
+  return parse_seal_key(*text, "the environment variable " + name);
 }
 
 }  // namespace curfew::store

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,14 @@ inline constexpr std::size_t kSealKeyBytes = 32;
 // `origin` says in the message where the text came from. kInvalidArgument: anything else.
 Result<Secret> parse_seal_key(const Secret& text, std::string_view origin);
 
+// The text in the file at `path`, without the white space around it, under the same conditions as
+// read_key_file(). `what` names it in messages ("key file").
+Result<Secret> read_private_file(const std::string& path, std::string_view what);
+
+// The environment variable `name`, or nullopt where it is not set; overwrites it in place, so that
+// it is gone from /proc too, and unsets it. REQUIRES: no other thread uses the environment.
+std::optional<Secret> take_environment(const std::string& name);
+
 // The key in the file at `path`, which must be an ordinary file of the user that runs the server,
 // or of root, that nobody else can read. kUnavailable: it does not exist or cannot be read;
 // kPreconditionFailed: the wrong kind of file, owner or mode; kInvalidArgument: no key in it.
@@ -24,9 +33,8 @@ Result<Secret> read_key_file(const std::string& path);
 // Never writes to a file that exists.
 Result<Secret> read_or_create_key_file(const std::string& path, Random& random);
 
-// The key in the environment variable `name`; overwrites it in place, so that it is gone from
-// /proc too, and unsets it. kPreconditionFailed: not set; kInvalidArgument: no key in it.
-// REQUIRES: no other thread uses the environment.
+// The key in the environment variable `name`, by take_environment(). kPreconditionFailed: not set;
+// kInvalidArgument: no key in it.
 Result<Secret> take_environment_key(const std::string& name);
 
 }  // namespace curfew::store

@@ -17,7 +17,7 @@ namespace {
 // when a damaged page is read.
 constexpr std::uint64_t kQuickCheckBytesMax = 4 * 1024 * 1024;
 constexpr Millis kGateWaitMax{100};
-constexpr int kEmptyLogAttempts = 50;
+constexpr int kEmptyLogAttempts = 20;
 constexpr Millis kEmptyLogPause{50};
 
 // The connections that read. Thread-safe.
@@ -86,6 +86,7 @@ class Wish {
   void make() {
     const std::scoped_lock lock(mutex_);
     open_ = true;
+    failed_ = false;
   }
   bool is_open() const {
     const std::scoped_lock lock(mutex_);
@@ -94,17 +95,29 @@ class Wish {
   void fulfil() {
     const std::scoped_lock lock(mutex_);
     open_ = false;
-    fulfilled_.notify_all();
+    changed_.notify_all();
   }
-  bool wait(Millis time) {
+  // It stays open.
+  void fail() {
+    const std::scoped_lock lock(mutex_);
+    failed_ = true;
+    changed_.notify_all();
+  }
+  // Until it is fulfilled or has failed, `time` at most.
+  void wait(Millis time) {
     std::unique_lock lock(mutex_);
-    return fulfilled_.wait_for(lock, time, [&] { return !open_; });
+    changed_.wait_for(lock, time, [&] { return !open_ || failed_; });
+  }
+  bool has_failed() const {
+    const std::scoped_lock lock(mutex_);
+    return failed_;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::condition_variable fulfilled_;
+  std::condition_variable changed_;
   bool open_ = false;
+  bool failed_ = false;
 };
 
 class SqliteSession final : public CommitSession {
@@ -182,10 +195,12 @@ void SqliteSession::empty_log_if_quiet() {
   const bool quiet = readers_.is_quiet();
   if (!quiet && readers_.is_gate_closed()) return;
   if (quiet) {
-    if (auto emptied = connection_->checkpoint(true); emptied)
+    if (auto emptied = connection_->checkpoint(true); emptied) {
       empty_log_.fulfil();
-    else
+    } else {
+      empty_log_.fail();
       log_.warn("database log could not be emptied", {{"detail", emptied.error().detail}});
+    }
   }
   readers_.open_gate();
   waits_for_quiet_ = false;
@@ -271,7 +286,9 @@ Status SqliteDatabase::forget_deleted() {
   for (int attempt = 0; attempt < kEmptyLogAttempts; ++attempt) {
     // Nothing to write, but the log is looked after when it is done.
     RETURN_IF_ERROR(write([](Writer&) { return ok(); }));
-    if (parts_->empty_log.wait(kEmptyLogPause)) return ok();
+    parts_->empty_log.wait(kEmptyLogPause);
+    if (!parts_->empty_log.is_open()) return ok();
+    if (parts_->empty_log.has_failed()) break;
   }
   return Error{Errc::kUnavailable,
                "the database's log could not be emptied yet; it is tried again with every write"};

@@ -29,6 +29,7 @@ THIRD_PARTY = [
     (r"boost/(asio|beast)", {"api"}),
     (r"libpq-fe\.h|libpq/|pqxx/", {"engines/postgres", "cli/target_session.cc", "tests", "bench"}),
     (r"sqlite3\.h", {"store", "tests"}),
+    (r"p11-kit/", {"store/pkcs11_token.cc"}),
     (r"openssl/", {"base", "store", "api", "broker/auth", "tests"}),
     (r"sodium", {"base", "broker", "tests"}),
     (r"curl/", {"cli", "broker/auth", "tests"}),

@@ -20,8 +20,8 @@ Json seal_status_json(const SystemParts& parts, const store::SealStatus& status)
               {"progress", status.progress},
               {"nonce", status.nonce},
               {"version", parts.version},
-              {"migration", false},
-              {"recovery_seal", false},
+              {"migration", status.migration},
+              {"recovery_seal", status.recovery},
               {"storage_type", "sqlite"}};
   if (!status.sealed) {
     Cluster cluster = cluster_of(parts);

@@ -27,12 +27,18 @@ class SealRoutes {
       if (it != call.request.data.end() && !it->is_null() && !it->empty() && *it != "")
         return Error{Errc::kInvalidArgument, std::string("field \"") + name + "\": not supported"};
     }
-    ASSIGN_OR_RETURN(const auto shares, fields.integer_or("secret_shares", kSharesDefault));
+    // Where the seal opens by itself people may hold a recovery key, if that was asked for.
+    const bool recovery = status.kind != store::SealKind::kShamir;
+    ASSIGN_OR_RETURN(const auto shares,
+                     fields.integer_or(recovery ? "recovery_shares" : "secret_shares",
+                                       recovery ? 0 : kSharesDefault));
     ASSIGN_OR_RETURN(const auto threshold,
-                     fields.integer_or("secret_threshold", kThresholdDefault));
+                     fields.integer_or(recovery ? "recovery_threshold" : "secret_threshold",
+                                       recovery ? 0 : kThresholdDefault));
     if (shares < 0 || shares > 255 || threshold < 0 || threshold > 255)
       return Error{Errc::kInvalidArgument,
-                   "secret_shares and secret_threshold must be between 1 and 255"};
+                   "secret_shares, secret_threshold, recovery_shares and recovery_threshold must "
+                   "be between 1 and 255"};
     ASSIGN_OR_RETURN(
         const Initialized made,
         parts_.lifecycle.initialize(static_cast<int>(shares), static_cast<int>(threshold)));
@@ -41,10 +47,12 @@ class SealRoutes {
       keys.push_back(hex_encode(share.reveal()));
       keys_base64.push_back(base64_encode(share.reveal()));
     }
-    return Response{.layout = Layout::kBare,
-                    .data = {{"keys", std::move(keys)},
-                             {"keys_base64", std::move(keys_base64)},
-                             {"root_token", made.root_token.reveal()}}};
+    Json data = {{"keys", Json::array()},
+                 {"keys_base64", Json::array()},
+                 {"root_token", made.root_token.reveal()}};
+    data[made.recovery ? "recovery_keys" : "keys"] = std::move(keys);
+    data[made.recovery ? "recovery_keys_base64" : "keys_base64"] = std::move(keys_base64);
+    return Response{.layout = Layout::kBare, .data = std::move(data)};
   }
 
   Result<Response> seal_status(const BackendCall&) const {
@@ -56,17 +64,22 @@ class SealRoutes {
     const Fields fields(call.request.data);
     ASSIGN_OR_RETURN(const bool reset, fields.boolean_or("reset", false));
     ASSIGN_OR_RETURN(const bool migrate, fields.boolean_or("migrate", false));
-    if (migrate) return Error{Errc::kInvalidArgument, "seal migration is not supported yet"};
     if (reset) {
       parts_.lifecycle.reset_unseal();
       return seal_status(call);
     }
     ASSIGN_OR_RETURN(const std::string key, fields.text_or("key", ""));
-    if (key.empty())
+    if (key.empty() && !(migrate && nobody_holds_shares()))
       return Error{Errc::kInvalidArgument,
                    "'key' must be specified in request body as JSON, or 'reset' set to true"};
-    ASSIGN_OR_RETURN(const auto status, parts_.lifecycle.unseal(Secret(key)));
+    ASSIGN_OR_RETURN(const auto status, parts_.lifecycle.unseal(Secret(key), migrate));
     return Response{.layout = Layout::kBare, .data = seal_status_json(parts_, status)};
+  }
+
+  // A seal that opens by itself may be taken over from without anybody's share.
+  bool nobody_holds_shares() const {
+    const auto status = parts_.lifecycle.status();
+    return status && status->initialized && status->shares == 0;
   }
 
   Result<Response> seal(const BackendCall&) const {
@@ -101,7 +114,10 @@ void add_seal_routes(const SystemParts& parts, RouteList& routes) {
       {.pattern = "init",
        .summary = "Makes the keys of a new store and its first root token.",
        .fields = {{"secret_shares", FieldType::kInteger, "Into how many shares the key is split."},
-                  {"secret_threshold", FieldType::kInteger, "How many of them unseal."}},
+                  {"secret_threshold", FieldType::kInteger, "How many of them unseal."},
+                  {"recovery_shares", FieldType::kInteger,
+                   "Shares of a recovery key, where the seal opens by itself; none if unset."},
+                  {"recovery_threshold", FieldType::kInteger, "How many of those it takes."}},
        .unauthenticated = true,
        .works_sealed = true},
       {{kRead, to(&SealRoutes::read_init)}, {kUpdate, to(&SealRoutes::init)}});
@@ -115,7 +131,9 @@ void add_seal_routes(const SystemParts& parts, RouteList& routes) {
             {.pattern = "unseal",
              .summary = "Takes one share of the key.",
              .fields = {{"key", FieldType::kText, "A share, in hexadecimal or base64."},
-                        {"reset", FieldType::kBoolean, "Forget the shares given so far."}},
+                        {"reset", FieldType::kBoolean, "Forget the shares given so far."},
+                        {"migrate", FieldType::kBoolean,
+                         "The share takes the store over from the seal of before."}},
              .unauthenticated = true,
              .works_sealed = true},
             {{kUpdate, to(&SealRoutes::unseal)}});

@@ -6,6 +6,8 @@ namespace {
 BackendRoutes all_routes(const SystemParts& parts) {
   RouteList routes;
   add_seal_routes(parts, routes);
+  add_rekey_routes(parts, routes);
+  add_root_routes(parts, routes);
   add_health_routes(parts, routes);
   add_metrics_routes(parts, routes);
   // Before the mounts' general route, which would take sys/mounts/auth/ for mounts of engines.

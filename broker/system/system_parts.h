@@ -71,6 +71,8 @@ struct SystemParts {
 // Each file of this folder adds the routes of one subject.
 using RouteList = std::vector<BackendRoutes::Route>;
 void add_seal_routes(const SystemParts& parts, RouteList& routes);
+void add_rekey_routes(const SystemParts& parts, RouteList& routes);
+void add_root_routes(const SystemParts& parts, RouteList& routes);
 void add_health_routes(const SystemParts& parts, RouteList& routes);
 void add_metrics_routes(const SystemParts& parts, RouteList& routes);
 void add_mount_routes(const SystemParts& parts, RouteList& routes);

@@ -61,6 +61,10 @@ std::vector<std::string> normalise_policies(std::vector<std::string> policies, b
   return policies;
 }
 
+std::size_t root_token_length() {
+  return std::string_view(kTokenPrefix).size() + kTokenCharacters;
+}
+
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made) {
   made = wanted.empty() ? make_service_token(random) : wanted;

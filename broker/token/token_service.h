@@ -108,10 +108,12 @@ class TokenService {
 Secret make_service_token(Random& random);
 std::string make_accessor(Random& random);
 
-// Puts a root token that does not expire into a store that is being initialized: `wanted`, or a
-// random one, which `made` then holds.
+// Puts a root token that does not expire into the store: `wanted`, or a random one of
+// root_token_length() characters, which `made` then holds.
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made);
+
+std::size_t root_token_length();
 
 // Lower case, sorted, without repeats; "default" added unless told otherwise or the token is root.
 std::string lower_case(std::string text);  // ASCII letters only

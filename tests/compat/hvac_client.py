@@ -1,5 +1,6 @@
 """hvac, unmodified, against two servers: see run. Every step is tried even when one fails."""
 
+import base64
 import json
 import os
 import subprocess
@@ -91,6 +92,37 @@ def key_status_and_rotation():
     fresh.sys.rotate_encryption_key()
     assert fresh.sys.get_encryption_key_status()["term"] == before + 1
     assert fresh.secrets.kv.v1.read_secret("a", mount_point="kv")["data"] == {"b": "c"}
+
+
+@step
+def rekey():
+    assert fresh.sys.read_rekey_progress()["started"] is False
+    begun = fresh.sys.start_rekey(secret_shares=2, secret_threshold=2)
+    assert begun["started"] and begun["n"] == 2 and begun["required"] == 2
+    fresh.sys.cancel_rekey()
+    nonce = fresh.sys.start_rekey(secret_shares=2, secret_threshold=2)["nonce"]
+    refused(exceptions.InvalidRequest, "nonce", fresh.sys.rekey, key=state["keys"][0], nonce="x")
+    done = fresh.sys.rekey_multi(state["keys"], nonce=nonce)
+    assert done["complete"] and len(done["keys"]) == 2 and len(done["keys_base64"]) == 2
+    fresh.sys.seal()
+    fresh.sys.submit_unseal_keys(done["keys"])
+    assert not fresh.sys.is_sealed()
+    state["keys"] = done["keys"]
+
+
+@step
+def generate_root():
+    assert fresh.sys.read_root_generation_progress()["started"] is False
+    begun = fresh.sys.start_root_token_generation()
+    fresh.sys.cancel_root_generation()
+    begun = fresh.sys.start_root_token_generation()
+    for key in state["keys"]:
+        done = fresh.sys.generate_root(key=key, nonce=begun["nonce"])
+    assert done["complete"], done
+    encoded = done["encoded_token"]
+    bytes_ = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    fresh.token = "".join(chr(a ^ ord(b)) for a, b in zip(bytes_, begun["otp"]))
+    assert fresh.lookup_token()["data"]["policies"] == ["root"]
 
 
 # --- a server in development mode ---

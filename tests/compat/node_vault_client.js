@@ -85,6 +85,25 @@ step('what is written survives seal and unseal', async () => {
   await fresh.unseal({ key: keys[1] });
   assert.deepEqual((await fresh.read('kv/a')).data, { b: 'c' });
 });
+step('generate a root token with shares', async () => {
+  let status = await fresh.generateRootStatus();
+  assert.equal(status.started, false);
+  await fresh.generateRootInit({});
+  await fresh.generateRootCancel();
+  const begun = await fresh.generateRootInit({});
+  assert.equal(begun.required, 2);
+  assert.equal(begun.otp.length, begun.otp_length);
+  const { nonce } = begun;
+  await rejects(fresh.generateRootInit({}), 400, /already in progress/);
+  status = await fresh.generateRootUpdate({ key: keys[0], nonce });
+  assert.equal(status.progress, 1);
+  status = await fresh.generateRootUpdate({ key: keys[2], nonce });
+  assert.equal(status.complete, true);
+  const pad = Buffer.from(begun.otp);
+  const token = Buffer.from(status.encoded_token, 'base64').map((byte, i) => byte ^ pad[i]);
+  fresh.token = token.toString();
+  assert.deepEqual((await fresh.tokenLookupSelf()).data.policies, ['root']);
+});
 
 // --- a server in development mode ---
 
