@@ -93,8 +93,8 @@ Json to_api(const engines::Attribution& by) {
 }
 
 std::string agent_of(const engines::Attribution& attribution) {
-  if (!attribution.entity_id.empty()) return attribution.entity_id;
   if (!attribution.agent.empty()) return attribution.agent;
+  if (!attribution.entity_id.empty()) return attribution.entity_id;
   return agent_name(attribution.display_name);
 }
 

@@ -20,9 +20,9 @@ std::string clean_text(std::string_view text, std::size_t bytes_max);
 // if the header is absent or not one; an invalid header is ignored, as the specification asks.
 std::string trace_id_of(std::string_view traceparent);
 
-// By which name operators know who asked, the only place that decides it: the entity, and while a
-// token belongs to none, the agent that it inherited from the token that made it, or else its own
-// display name.
+// By which name operators know who asked, the only place that decides it: the name that the entity
+// had then, and while a token belongs to none, the agent that it inherited from the token that made
+// it, or else its own display name.
 std::string agent_of(const engines::Attribution& attribution);
 
 // Everything in it, as the API and the audit log show it.

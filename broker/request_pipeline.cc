@@ -4,6 +4,7 @@
 
 #include "base/contained.h"
 #include "broker/attribution.h"
+#include "broker/identity/agent_budget.h"
 #include "broker/lease/ttl.h"
 
 namespace curfew::broker {
@@ -229,9 +230,10 @@ Status RequestPipeline::believe(Course& course) {
   course.caller = Caller{*std::move(used), course.request.token, std::move(authority.rights),
                          std::move(authority.standing)};
   const Token& caller = course.caller->token;
-  course.attribution.entity_id = caller.entity_id;
+  const auto& standing = course.caller->standing;
+  course.attribution.entity_id = standing ? standing->entity_id : caller.entity_id;
   course.attribution.display_name = caller.display_name;
-  course.attribution.agent = caller.agent;
+  course.attribution.agent = standing ? standing->name : caller.agent;
   course.attribution.token_accessor = caller.accessor;
   course.subject.token = &caller;
   course.subject.secret = &course.caller->secret;
@@ -304,7 +306,7 @@ QuotaSubject RequestPipeline::quota_subject(const Course& course) {
                        .token_id = {},
                        .remote_address = course.request.remote_address};
   if (course.caller) {
-    subject.entity_id = course.caller->token.entity_id;
+    subject.entity_id = course.attribution.entity_id;
     subject.token_id = course.caller->token.id;
   }
   return subject;
@@ -494,14 +496,24 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
                                             .role = {},
                                             .target = {},
                                             .planned = false}));
+    const Standing* standing = course.caller->standing.get();
     auto issued = parts_.retries.issue(
-        {course.mount, course.rest, course.params, course.request, course.caller->token,
-         course.attribution, [&](const store::Reader& reader, const Lease& lease) -> Status {
+        {.mount = course.mount,
+         .path = course.rest,
+         .params = course.params,
+         .request = course.request,
+         .token = course.caller->token,
+         .attribution = course.attribution,
+         .admit = [&](const store::Reader& reader, const Lease& lease) -> Status {
            RETURN_IF_ERROR(parts_.lockdowns.check(reader, subject_of(lease)));
+           if (standing != nullptr)
+             RETURN_IF_ERROR(check_agent_budget(reader, *standing, course.mount_path, lease));
            QuotaSubject subject = quota_subject(course);
            subject.role = lease.role;
            return parts_.quotas.check_lease(reader, subject);
-         }});
+         },
+         .key = {},
+         .ttl_max = standing && standing->agent ? standing->agent->ttl_max : Millis{0}});
     if (issued && issued->replayed && course.request.answer_headers != nullptr)
       course.request.answer_headers->push_back({"Idempotency-Replayed", "true"});
     return issued;
