@@ -8,6 +8,7 @@ Json auth_json(const Auth& auth) {
           {"accessor", auth.accessor},
           {"policies", auth.policies},
           {"token_policies", auth.token_policies},
+          {"identity_policies", auth.identity_policies},
           {"metadata", auth.metadata},
           {"lease_duration", auth.lease_duration.count()},
           {"renewable", auth.renewable},
@@ -24,6 +25,7 @@ Auth auth_from_json(const Json& json) {
   auth.accessor = json.at("accessor").get<std::string>();
   auth.policies = json.at("policies").get<std::vector<std::string>>();
   auth.token_policies = json.at("token_policies").get<std::vector<std::string>>();
+  auth.identity_policies = json.at("identity_policies").get<std::vector<std::string>>();
   auth.metadata = json.at("metadata");
   auth.lease_duration = Millis{json.at("lease_duration").get<std::int64_t>()};
   auth.renewable = json.at("renewable").get<bool>();

@@ -875,7 +875,7 @@ TEST_F(IdentityTest, identities_survive_a_restart) {
 }
 
 TEST_F(IdentityTest, the_paths_are_described_and_guarded) {
-  EXPECT_TRUE(broker_->describe().at("paths").contains("/identity/agent/{name}"));
+  EXPECT_TRUE(broker_->describe().at("paths").contains("/v1/identity/agent/{name}"));
   EXPECT_EQ(code_of(read("identity/entity/name/x", make_token({"default"}))),
             Errc::kPermissionDenied);
 }

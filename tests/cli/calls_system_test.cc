@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
              {kNothing},
              {R"(POST /v1/identity/agent/bot {"owner":"ada","kind":"coding agent",
                  "policies":["a","b"],"ceiling_policies":["c"],"allowed_roles":["database/*"],
-                 "max_live_leases":3,"max_leases_per_hour":20,"max_ttl":"15m",
+                 "max_live_leases":3,"max_leases_per_hour":20,"max_ttl":"15m0s",
                  "metadata":{"team":"x"},"entity_id":"e"})"}},
         Case{"agent_delete",
              {"agent", "delete", "bot"},
