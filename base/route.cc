@@ -23,10 +23,11 @@ bool is_word(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-bool is_name(std::string_view text) {
+bool is_name(std::string_view text, bool with_at) {
   return !text.empty() && is_word(text.front()) && is_word(text.back()) &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return is_word(c) || c == '-' || c == '.'; });
+         std::all_of(text.begin(), text.end(), [&](char c) {
+           return is_word(c) || c == '-' || c == '.' || (with_at && c == '@');
+         });
 }
 
 // Cuts off everything up to the next '/' (and the '/'); sets `more` to whether there was one.
@@ -52,8 +53,11 @@ bool match(std::string_view pattern, std::string_view path, RouteParams& params)
     if (!path_more) return false;
     const std::string_view segment = take_segment(path, path_more);
     if (part.starts_with('{')) {
-      if (!is_name(segment)) return false;
-      params[std::string(part.substr(1, part.size() - 2))] = std::string(segment);
+      part = part.substr(1, part.size() - 2);
+      const bool with_at = part.ends_with('@');
+      if (with_at) part.remove_suffix(1);
+      if (!is_name(segment, with_at)) return false;
+      params[std::string(part)] = std::string(segment);
     } else if (part != segment) {
       return false;
     }

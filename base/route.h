@@ -32,9 +32,8 @@ using RouteParams = std::map<std::string, std::string, std::less<>>;
 // What is known of a path without handling it.
 struct RouteSpec {
   // Segments separated by '/'. "{name}" is one segment of letters, digits, '.', '-' and '_'
-  // (neither
-  // '-' nor '.' at its ends); "{path...}", only at the end, is all the rest, also none. A list
-  // request is matched without its final '/'.
+  // (neither '-' nor '.' at its ends), "{name@}" one that may have '@' within as well; "{path...}",
+  // only at the end, is all the rest, also none. A list request is matched without its final '/'.
   std::string pattern;
   std::string summary;
   std::vector<FieldSpec> fields = {};

@@ -80,7 +80,9 @@ struct Broker::Parts {
         auth_mounts({d.database, records, d.keyring, d.auth_methods, d.clock, d.random, d.log,
                      [this] { reaper.wake(); }}),
         authorities(policies, identities),
-        logins({auth_mounts, identities, tokens, policies, [this] { return token_mount.ttl(); }}),
+        login_guard(d.database, records, d.clock, d.log),
+        logins({auth_mounts, identities, tokens, policies, login_guard,
+                [this] { return token_mount.ttl(); }}),
         clock_keeper(guard, d.database, records),
         caretaker(mounts, d.clock, d.log, options.caretaker),
         breakers(options.breakers, d.clock, d.random),
@@ -120,6 +122,7 @@ struct Broker::Parts {
                 token_mount,
                 auth_mounts,
                 authorities,
+                login_guard,
                 lease_store,
                 leases,
                 quotas,
@@ -160,6 +163,7 @@ struct Broker::Parts {
     RETURN_IF_ERROR(audit.load());
     RETURN_IF_ERROR(token_mount.load());
     RETURN_IF_ERROR(auth_mounts.load());
+    RETURN_IF_ERROR(login_guard.load());
     RETURN_IF_ERROR(mounts.load());
     RETURN_IF_ERROR(quotas.load());
     lockdowns.load();
@@ -192,6 +196,7 @@ struct Broker::Parts {
     reconciler.stop();
     mounts.unload();
     auth_mounts.unload();
+    login_guard.unload();
     lockdowns.unload();
     policies.forget();
     identities.forget();
@@ -236,6 +241,7 @@ struct Broker::Parts {
   MountTable mounts;
   AuthMounts auth_mounts;
   Authorities authorities;
+  LoginGuard login_guard;
   LoginService logins;
   ClockKeeper clock_keeper;
   Caretaker caretaker;

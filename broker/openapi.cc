@@ -44,6 +44,7 @@ std::string plain_pattern(const std::string& pattern, std::vector<std::string>& 
     const auto end = pattern.find('}', i);
     std::string name = pattern.substr(i + 1, end - i - 1);
     if (name.ends_with("...")) name.resize(name.size() - 3);
+    if (name.ends_with('@')) name.pop_back();
     out += "{" + name + "}";
     names.push_back(std::move(name));
     i = end;

@@ -477,9 +477,9 @@ Result<Response> RequestPipeline::serve(Course& course) {
 Result<Response> RequestPipeline::serve_backend(Course& course) {
   const BackendCall call{course.request, course.params, course.caller ? &*course.caller : nullptr,
                          course.now, course.attribution};
-  ASSIGN_OR_RETURN(Response response, (*course.backend_handler)(call));
-  if (response.login == nullptr) return response;
-  return parts_.logins.finish(*course.auth_mount, course.request, std::move(response), course.now);
+  if (course.auth_mount != nullptr && course.route->unauthenticated)
+    return parts_.logins.log_in(*course.auth_mount, call, *course.backend_handler);
+  return (*course.backend_handler)(call);
 }
 
 Result<Response> RequestPipeline::serve_engine(Course& course) {

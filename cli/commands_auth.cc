@@ -1,6 +1,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/login_methods.h"
 #include "cli/mount_tables.h"
 
 namespace curfew::cli {
@@ -63,6 +64,17 @@ Result<int> tune(Call& call) {
   return call.print.success("Success! Tuned the auth method at: " + path + "/");
 }
 
+Result<int> help(Call& call) {
+  const std::string name = method_path(call.word(0));
+  if (const LoginMethod* method = find_login_method(name)) {
+    call.around.out << method->usage;
+    return kExitOk;
+  }
+  std::string known = "token";
+  for (const LoginMethod& method : login_methods()) known += ", " + method.name;
+  return local_error("There is no help for the method \"" + name + "\"; known are: " + known);
+}
+
 }  // namespace
 
 void add_auth_commands(CommandTable& table) {
@@ -95,6 +107,12 @@ void add_auth_commands(CommandTable& table) {
                             .synopsis = "[flags] PATH",
                             .words = {1, 1},
                             .run = disable});
+  table.commands.push_back({.path = "auth help",
+                            .summary = "Tells how to log in with a method",
+                            .synopsis = "METHOD",
+                            .words = {1, 1},
+                            .local = true,
+                            .run = help});
   table.commands.push_back({.path = "auth tune",
                             .summary = "Changes an auth method's settings",
                             .synopsis = "[flags] PATH",

@@ -2,6 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/key_values.h"
+#include "cli/login_methods.h"
 #include "cli/token_file.h"
 
 namespace curfew::cli {
@@ -47,29 +48,12 @@ Result<ApiReply> login_with_token(Call& call) {
   return reply;
 }
 
-Result<ApiReply> login_with_method(Call& call, const std::string& method) {
-  ASSIGN_OR_RETURN(Json body, parse_key_values(call.arguments.words(), call.around.in));
-  std::string path = "auth/" + trim_path(call.arguments.text("path", method)) + "/login";
-  if (method == "userpass") {
-    if (!body.contains("username") || !body["username"].is_string()) {
-      return local_error(
-          "Logging in with a password takes username=NAME (and password=…, which is "
-          "asked for if it is left out)");
-    }
-    path += "/" + body["username"].get<std::string>();
-    body.erase("username");
-    if (!body.contains("password")) {
-      ASSIGN_OR_RETURN(const Secret password,
-                       call.around.ask_secret("Password (will be hidden): "));
-      body["password"] = password.reveal();
-    }
-  }
-  return call.api().send({.method = "PUT",
-                          .path = path,
-                          .body = std::move(body),
-                          .doing = "authenticating",
-                          .token = Secret(),
-                          .secret_members = {"password", "secret_id", "jwt", "token"}});
+Result<ApiReply> login_with_method(Call& call, const std::string& name) {
+  const std::string mount = "auth/" + trim_path(call.arguments.text("path", name));
+  const LoginMethod* method = find_login_method(name);
+  ASSIGN_OR_RETURN(const ApiRequest request,
+                   method ? method->request(call, mount) : plain_login(call, mount));
+  return call.api().send(request);
 }
 
 Status keep(Call& call, const Secret& token) {
@@ -128,22 +112,24 @@ void add_login_commands(CommandTable& table) {
        .summary = "Checks a token, or gets one, and keeps it for the next commands",
        .synopsis = "[flags] [TOKEN | - | KEY=VALUE...]",
        .words = {0, kManyWords},
-       .flags = {{{"method"},
-                  FlagKind::kText,
-                  "How to log in: token (the default), userpass, approle, jwt, kubernetes, ….",
-                  "NAME"},
-                 {{"path"}, FlagKind::kText, "Where the method is mounted, below auth/.", "PATH"},
-                 {{"no-store"}, FlagKind::kSwitch, "Do not keep the token."},
-                 {{"no-print"}, FlagKind::kSwitch, "Do not show the token."},
-                 {{"token-only"}, FlagKind::kSwitch, "Print the token alone and do not keep it."},
-                 field_flag()},
+       .flags =
+           {{{"method"},
+             FlagKind::kText,
+             "How to log in: token (the default), userpass, approle, jwt, kubernetes, cert, ….",
+             "NAME"},
+            {{"path"}, FlagKind::kText, "Where the method is mounted, below auth/.", "PATH"},
+            {{"no-store"}, FlagKind::kSwitch, "Do not keep the token."},
+            {{"no-print"}, FlagKind::kSwitch, "Do not show the token."},
+            {{"token-only"}, FlagKind::kSwitch, "Print the token alone and do not keep it."},
+            field_flag()},
        .details =
            "  The token is kept in .curfew-token in the home directory, for its owner only.\n"
            "  A token on the command line can be seen by other users of the machine: leave\n"
            "  it out to be asked, or give \"-\" and pipe it in.\n\n"
            "      curfew login\n"
            "      curfew login -method=userpass username=alice\n"
-           "      curfew login -method=approle role_id=… secret_id=@secret-id\n",
+           "      curfew login -method=approle role_id=… secret_id=@secret-id\n\n"
+           "  `curfew auth help METHOD` tells what a method takes.\n",
        .run = login});
   table.groups.push_back({"print", "What the commands would use"});
   table.commands.push_back({.path = "print token",

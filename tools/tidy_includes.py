@@ -31,7 +31,7 @@ THIRD_PARTY = [
     (r"sqlite3\.h", {"store", "tests"}),
     (r"p11-kit/", {"store/pkcs11_token.cc"}),
     (r"openssl/", {"base", "store", "api", "broker/auth", "tests"}),
-    (r"sodium", {"base", "broker", "tests"}),
+    (r"sodium", {"broker/auth"}),
     (r"curl/", {"cli", "broker/auth", "tests"}),
     (r"CLI/", {"cli"}),
     (r"spdlog/", {"base"}),

@@ -46,6 +46,14 @@ class AuthMethod : public Backend {
   // refuses (the role is gone, the certificate is another one, …). `renewal` is Login::renewal.
   virtual Result<TokenRules> renew(const Json& renewal, const Request& request) const = 0;
 
+  // As whom an attempt tries to log in, before anything is looked at: attempts and failures are
+  // counted by it, for names that do not exist as well. Empty: the method has no names.
+  virtual std::string login_name(const BackendCall&) const { return {}; }
+
+  // Whether a name is shut after failed logins where the mount's settings do not say. Only where
+  // secrets can be guessed: whoever knows a name can shut it.
+  virtual bool locks_names() const { return false; }
+
   // What a clean-up now and then removes: expired secret ids and the like. Called every few
   // minutes; bounded work.
   virtual Status tidy() { return ok(); }

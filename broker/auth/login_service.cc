@@ -52,6 +52,56 @@ Result<TokenSpec> LoginService::spec_of(const AuthMount& mount, const Request& r
   return spec;
 }
 
+namespace {
+
+LoginGuard::Attempt attempt_of(const AuthMount& mount, const BackendCall& call) {
+  const LockoutSettings& said = mount.entry.config.lockout;
+  Lockout lockout;
+  lockout.threshold = said.threshold.value_or(lockout.threshold);
+  lockout.duration = said.duration.value_or(lockout.duration);
+  lockout.counter_reset = said.counter_reset.value_or(lockout.counter_reset);
+  const bool off = said.disabled.value_or(!said.threshold && !mount.method().locks_names());
+  if (off) lockout.threshold = 0;
+  return {mount.entry.accessor, mount.method().login_name(call), call.request.remote_address,
+          lockout};
+}
+
+Error refused(const Request& request, const LoginGuard::Refusal& refusal) {
+  if (request.answer_headers != nullptr)
+    request.answer_headers->push_back({"Retry-After", std::to_string(refusal.wait.count())});
+  if (refusal.locked)
+    return {Errc::kPermissionDenied,
+            fmt::format("permission denied: too many failed logins; try again in {} seconds, or "
+                        "have an operator unlock the name (sys/locked-users)",
+                        refusal.wait.count())};
+  return {Errc::kQuotaExceeded,
+          fmt::format("too many logins; try again in {} seconds", refusal.wait.count())};
+}
+
+// Whether an outcome says something about what was proven: a broker that is busy, or a server that
+// is down, does not.
+bool is_failure(Errc code) {
+  return code == Errc::kInvalidArgument || code == Errc::kPermissionDenied ||
+         code == Errc::kUnauthenticated || code == Errc::kNotFound;
+}
+
+}  // namespace
+
+Result<Response> LoginService::log_in(const AuthMount& mount, const BackendCall& call,
+                                      const BackendHandler& handler) {
+  const LoginGuard::Attempt attempt = attempt_of(mount, call);
+  if (const auto refusal = parts_.guard.admit(attempt)) return refused(call.request, *refusal);
+  auto outcome = handler(call);
+  if (outcome && outcome->login != nullptr)
+    parts_.guard.succeeded(attempt);
+  else if (outcome || !is_failure(outcome.error().code))
+    parts_.guard.undecided(attempt);
+  else
+    parts_.guard.failed(attempt);
+  if (!outcome || outcome->login == nullptr) return outcome;
+  return finish(mount, call.request, std::move(*outcome), call.now);
+}
+
 Result<Response> LoginService::finish(const AuthMount& mount, const Request& request,
                                       Response response, WallTime now) {
   const Login login = *response.login;

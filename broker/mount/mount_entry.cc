@@ -49,6 +49,7 @@ Json to_stored(const MountEntry& entry) {
           {"listing_visibility", entry.config.listing_visibility},
           {"audit_non_hmac_request_keys", entry.config.audit_non_hmac_request_keys},
           {"audit_non_hmac_response_keys", entry.config.audit_non_hmac_response_keys},
+          {"lockout", to_stored(entry.config.lockout)},
           {"options", entry.options},
           {"unmounting", entry.state == MountState::kUnmounting}};
 }
@@ -68,6 +69,9 @@ MountEntry mount_entry_from_stored(const Json& stored) {
       stored.at("audit_non_hmac_request_keys").get<std::set<std::string>>();
   entry.config.audit_non_hmac_response_keys =
       stored.at("audit_non_hmac_response_keys").get<std::set<std::string>>();
+  // Not in what versions before wrote.
+  if (stored.contains("lockout"))
+    entry.config.lockout = lockout_settings_from_stored(stored["lockout"]);
   entry.options = stored.at("options").get<std::map<std::string, std::string>>();
   entry.state = stored.at("unmounting").get<bool>() ? MountState::kUnmounting : MountState::kActive;
   return entry;
@@ -83,6 +87,9 @@ Json to_api(const MountEntry& entry) {
     config["audit_non_hmac_request_keys"] = entry.config.audit_non_hmac_request_keys;
   if (!entry.config.audit_non_hmac_response_keys.empty())
     config["audit_non_hmac_response_keys"] = entry.config.audit_non_hmac_response_keys;
+  Json lockout = Json::object();
+  add_to_api(entry.config.lockout, lockout);
+  if (!lockout.empty()) config["user_lockout_config"] = std::move(lockout);
   if (entry.type == "token") config["token_type"] = "default-service";
   Json out = {{"accessor", entry.accessor},
               {"config", std::move(config)},
@@ -110,6 +117,7 @@ Status apply_config(const Json& data, MountConfig& config) {
   if (config.listing_visibility != "" && config.listing_visibility != "unauth" &&
       config.listing_visibility != "hidden")
     return invalid("field \"listing_visibility\": expected \"unauth\", \"hidden\" or \"\"");
+  RETURN_IF_ERROR(apply_lockout(data, config.lockout));
   RETURN_IF_ERROR(
       take_keys(fields, "audit_non_hmac_request_keys", config.audit_non_hmac_request_keys));
   return take_keys(fields, "audit_non_hmac_response_keys", config.audit_non_hmac_response_keys);

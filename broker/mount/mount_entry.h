@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "broker/mount/lockout_settings.h"
 
 namespace curfew::broker {
 
@@ -18,6 +19,7 @@ struct MountConfig {
   std::string listing_visibility;
   std::set<std::string> audit_non_hmac_request_keys;
   std::set<std::string> audit_non_hmac_response_keys;
+  LockoutSettings lockout = {};  // of auth methods
 };
 
 enum class MountState {

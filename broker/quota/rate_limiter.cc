@@ -77,6 +77,13 @@ RateVerdict RateLimiter::take(const std::string& key, const RateLimit& limit) {
   return verdict;
 }
 
+void RateLimiter::give_back(const std::string& key, const RateLimit& limit) {
+  Shard& shard = shards_[std::hash<std::string>{}(key) % kShards];
+  const std::scoped_lock lock(shard.mutex);
+  Bucket& bucket = bucket_of(shard, key, limit, clock_.steady());
+  bucket.tokens = std::min(capacity_of(limit), bucket.tokens + 1.0);
+}
+
 void RateLimiter::forget() {
   for (Shard& shard : shards_) {
     const std::scoped_lock lock(shard.mutex);

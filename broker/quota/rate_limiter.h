@@ -36,6 +36,9 @@ class RateLimiter {
   // Takes one for `key`, which is always used with the same limit.
   RateVerdict take(const std::string& key, const RateLimit& limit);
 
+  // Undoes a take() that was allowed, for what did not happen after all.
+  void give_back(const std::string& key, const RateLimit& limit);
+
   void forget();
 
   static constexpr std::size_t kShards = 16;

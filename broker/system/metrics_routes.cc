@@ -54,6 +54,13 @@ Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) 
                      static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
                      static_cast<double>(parts.quotas.refused_leases()), "type=\"lease-count\""});
+  const auto logins = [&](std::uint64_t count, const char* label) {
+    metrics.push_back({"curfew_logins_total", "Tries to log in, by how they ended.",
+                       static_cast<double>(count), label});
+  };
+  logins(parts.login_guard.successes(), "result=\"success\"");
+  logins(parts.login_guard.failures(), "result=\"failure\"");
+  logins(parts.login_guard.refusals(), "result=\"limited\"");
   if (parts.edge_metrics) {
     auto edge = parts.edge_metrics();
     std::move(edge.begin(), edge.end(), std::back_inserter(metrics));

@@ -19,6 +19,7 @@ Json tune_data(const MountEntry& entry) {
     out["audit_non_hmac_request_keys"] = entry.config.audit_non_hmac_request_keys;
   if (!entry.config.audit_non_hmac_response_keys.empty())
     out["audit_non_hmac_response_keys"] = entry.config.audit_non_hmac_response_keys;
+  add_to_api(entry.config.lockout, out);
   return out;
 }
 
@@ -40,6 +41,9 @@ std::vector<FieldSpec> tune_fields() {
           {"description", kText, "For people."},
           {"options", kMap, "Of the engine."},
           {"listing_visibility", kText, "\"unauth\" shows the mount without a token."},
+          {"user_lockout_config", kMap,
+           "Of an auth method: lockout_threshold, lockout_duration, "
+           "lockout_counter_reset_duration, lockout_disable."},
           {"audit_non_hmac_request_keys", kList, "Request members to audit in the clear."},
           {"audit_non_hmac_response_keys", kList, "Response members to audit in the clear."}};
 }

@@ -13,6 +13,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   // Before the mounts' general route, which would take sys/mounts/auth/ for mounts of engines.
   add_auth_routes(parts, routes);
   add_mount_routes(parts, routes);
+  add_login_routes(parts, routes);
   add_ui_routes(parts, routes);
   add_policy_routes(parts, routes);
   add_password_policy_routes(parts, routes);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/auth/auth_mounts.h"
+#include "broker/auth/login_guard.h"
 #include "broker/backend.h"
 #include "broker/clock_guard.h"
 #include "broker/identity/authority.h"
@@ -46,6 +47,7 @@ struct SystemParts {
   TokenMount& token_mount;
   AuthMounts& auth_mounts;
   const Authorities& authorities;
+  LoginGuard& login_guard;
   LeaseStore& leases;
   LeaseService& lease_service;
   Quotas& quotas;
@@ -77,6 +79,7 @@ void add_health_routes(const SystemParts& parts, RouteList& routes);
 void add_metrics_routes(const SystemParts& parts, RouteList& routes);
 void add_mount_routes(const SystemParts& parts, RouteList& routes);
 void add_auth_routes(const SystemParts& parts, RouteList& routes);
+void add_login_routes(const SystemParts& parts, RouteList& routes);
 void add_ui_routes(const SystemParts& parts, RouteList& routes);
 void add_policy_routes(const SystemParts& parts, RouteList& routes);
 void add_password_policy_routes(const SystemParts& parts, RouteList& routes);

@@ -77,4 +77,21 @@ bool in_any_cidr(std::string_view address, const std::vector<std::string>& cidrs
   });
 }
 
+bool cidr_in_any(std::string_view cidr, const std::vector<std::string>& cidrs) {
+  const auto inner = parse_network(cidr);
+  if (!inner) return false;
+  return std::any_of(cidrs.begin(), cidrs.end(), [&](const std::string& outer_text) {
+    const auto outer = parse_network(outer_text);
+    return outer && outer->bits <= inner->bits && contains(*outer, inner->address);
+  });
+}
+
+std::string address_group(std::string_view address) {
+  const auto parsed = parse_address(std::string(address));
+  if (!parsed) return std::string(address);
+  const bool is_v4 = contains({{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 96}, parsed->address);
+  const std::size_t bytes = is_v4 ? 16 : 8;
+  return {parsed->address.begin(), parsed->address.begin() + static_cast<std::ptrdiff_t>(bytes)};
+}
+
 }  // namespace curfew::broker

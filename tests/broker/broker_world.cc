@@ -1,5 +1,6 @@
 #include "tests/broker/broker_world.h"
 
+#include "broker/auth/builtin_methods.h"
 #include "engines/kv/kv.h"
 #include "engines/static_key/static_key.h"
 #include "tests/support/sqlite_file.h"
@@ -13,6 +14,8 @@ BrokerWorld::BrokerWorld(WallTime now) : clock_(now) {
   registry_.add("kv", engines::make_kv);
   registry_.add("static_key", engines::make_static_key);
   registry_.add("scripted", make_scripted_engine(outside_));
+  // Cheap hashes: what they cost is the hasher's own test.
+  add_builtin_auth_methods(auth_methods_, {.cost = {.memory_kib = 64, .passes = 1}});
   open();
   auto made = broker_->lifecycle().initialize(0, 0, Secret("root"));
   if (!made) throw std::runtime_error(made.error().message);

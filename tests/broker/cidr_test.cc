@@ -27,6 +27,25 @@ TEST(CidrTest, what_is_no_address_is_nowhere) {
   EXPECT_FALSE(in_any_cidr("10.0.0.1", {}));
 }
 
+TEST(CidrTest, a_network_lies_within_another) {
+  EXPECT_TRUE(cidr_in_any("10.1.0.0/16", {"192.168.0.0/16", "10.0.0.0/8"}));
+  EXPECT_TRUE(cidr_in_any("10.0.0.7", {"10.0.0.7/32"}));
+  EXPECT_TRUE(cidr_in_any("10.0.0.0/8", {"10.0.0.0/8"}));
+  EXPECT_FALSE(cidr_in_any("10.0.0.0/7", {"10.0.0.0/8"}));
+  EXPECT_FALSE(cidr_in_any("11.0.0.0/16", {"10.0.0.0/8"}));
+  EXPECT_FALSE(cidr_in_any("::/0", {"0.0.0.0/0"}));
+  EXPECT_FALSE(cidr_in_any("10.0.0.0/8", {}));
+  EXPECT_FALSE(cidr_in_any("everywhere", {"0.0.0.0/0", "::/0"}));
+}
+
+TEST(CidrTest, who_is_counted_as_one) {
+  EXPECT_NE(address_group("192.0.2.1"), address_group("192.0.2.2"));
+  EXPECT_EQ(address_group("192.0.2.1"), address_group("::ffff:192.0.2.1"));
+  EXPECT_EQ(address_group("2001:db8::1"), address_group("2001:db8::ffff:1"));
+  EXPECT_NE(address_group("2001:db8:0:1::1"), address_group("2001:db8:0:2::1"));
+  EXPECT_EQ(address_group("no address"), "no address");
+}
+
 TEST(CidrTest, bad_networks_are_refused) {
   for (const char* good : {"10.0.0.0/8", "10.0.0.1", "::/0", "2001:db8::/128", "1.2.3.4/0"})
     EXPECT_TRUE(check_cidr(good).has_value()) << good;

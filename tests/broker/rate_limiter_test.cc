@@ -28,6 +28,16 @@ TEST_F(RateLimiterTest, so_many_at_once_and_then_at_the_rate) {
   EXPECT_EQ(allowed("a", limit, 20), 5);
 }
 
+TEST_F(RateLimiterTest, what_is_given_back_may_be_taken_again) {
+  const RateLimit limit{.rate = 2, .interval = Seconds{60}};
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_TRUE(limiter_.take("a", limit).allowed) << i;
+    limiter_.give_back("a", limit);
+  }
+  limiter_.give_back("a", limit);
+  EXPECT_EQ(allowed("a", limit, 10), 2);
+}
+
 TEST_F(RateLimiterTest, a_rate_below_one_is_one_in_a_longer_time) {
   const RateLimit limit{.rate = 0.5, .interval = Seconds{1}};
   EXPECT_EQ(allowed("a", limit, 3), 1);

@@ -134,7 +134,8 @@ TEST(CallHeaders, LoginsAndSealCallsSendNoToken) {
   cli.environment["CURFEW_TOKEN"] = "hvs.mine";
   cli.environment["CURFEW_NAMESPACE"] = "team";
   server.reply(kAuth);
-  cli.run({"login", "-method=userpass", "username=bob", "password=pw"});
+  cli.typed = "pw";
+  cli.run({"login", "-method=userpass", "username=bob"});
   EXPECT_FALSE(server.seen().at(0).headers.contains("x-vault-token"));
   server.reply(kSealStatus);
   server.reply(kLeader);

@@ -313,6 +313,36 @@ TEST_F(Output, LoginAsksForWhatIsMissing) {
   EXPECT_EQ(cli_.run({"login"}).code, 1);
 }
 
+TEST_F(Output, APasswordIsNoArgument) {
+  const CliResult shown =
+      cli_.run({"login", "-method=userpass", "username=bob", "password=hunter2"});
+  EXPECT_EQ(shown.code, 1);
+  EXPECT_NE(shown.err.find("password=@FILE"), std::string::npos) << shown.err;
+  EXPECT_EQ(shown.err.find("hunter2"), std::string::npos) << shown.err;
+  EXPECT_TRUE(server_.seen().empty());
+}
+
+TEST_F(Output, LoginSaysWhatAMethodTakes) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"login", "-method=userpass"}, "username=NAME"},
+      {{"login", "-method=approle", "secret_id=x"}, "role_id=ID"},
+      {{"login", "-method=jwt", "role=x"}, "jwt=@FILE"},
+      {{"login", "-method=kubernetes"}, "role=NAME"},
+      {{"login", "-method=cert"}, "-client-cert=FILE"},
+      {{"login", "-method=oidc"}, "browser"},
+  };
+  for (const auto& [arguments, words] : cases) {
+    const CliResult refused = cli_.run(arguments);
+    EXPECT_EQ(refused.code, 1) << arguments[1];
+    EXPECT_NE(refused.err.find(words), std::string::npos) << refused.err;
+  }
+  EXPECT_TRUE(server_.seen().empty());
+  EXPECT_NE(cli_.run({"auth", "help", "approle"}).out.find("secret_id=@FILE"), std::string::npos);
+  const CliResult unknown = cli_.run({"auth", "help", "magic"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_NE(unknown.err.find("known are: token, userpass"), std::string::npos) << unknown.err;
+}
+
 TEST_F(Output, ACurlCommandHoldsNoToken) {
   const CliResult read =
       cli_.run({"read", "-output-curl-string", "-namespace=it's", "database/creds/ro"});

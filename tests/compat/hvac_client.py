@@ -448,6 +448,122 @@ def batch_tokens():
 
 
 @step
+def userpass():
+    root.sys.enable_auth_method("userpass")
+    users = root.auth.userpass
+    users.create_or_update_user("ann", password="pw-1", policies="reader", token_ttl="10m")
+    assert users.list_user()["data"]["keys"] == ["ann"]
+    user = users.read_user("ann")["data"]
+    assert (user["policies"], user["token_ttl"]) == (["reader"], 600)
+    ann = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
+    auth = ann.auth.userpass.login("ann", "pw-1")["auth"]
+    assert auth["policies"] == ["default", "reader"] and auth["lease_duration"] == 600
+    assert auth["metadata"] == {"username": "ann"}
+    assert ann.is_authenticated() and ann.auth.token.lookup_self()["data"]["orphan"] is True
+    users.update_password_on_user("ann", "pw-2")
+    refused(exceptions.InvalidRequest, "invalid username or password", ann.auth.userpass.login,
+            "ann", "pw-1")
+    refused(exceptions.InvalidRequest, "invalid username or password", ann.auth.userpass.login,
+            "nobody", "pw-1")
+    assert ann.auth.userpass.login("ann", "pw-2", use_token=False)["auth"]["client_token"]
+    users.delete_user("ann")
+    refused(exceptions.InvalidPath, "", users.read_user, "ann")
+    refused(exceptions.InvalidPath, "", users.list_user)
+
+
+@step
+def userpass_by_the_old_names():
+    root.create_userpass("bea", "pw", ["reader"])
+    root.update_userpass_policies("bea", ["default"])
+    root.update_userpass_password("bea", "pw-2")
+    assert root.read_userpass("bea")["data"]["policies"] == ["default"]
+    assert root.list_userpass()["data"]["keys"] == ["bea"]
+    bea = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
+    assert bea.auth_userpass("bea", "pw-2")["auth"]["policies"] == ["default"]
+    root.delete_userpass("bea")
+    root.sys.disable_auth_method("userpass")
+    assert not bea.is_authenticated()
+
+
+@step
+def approle_roles():
+    root.sys.enable_auth_method("approle")
+    roles = root.auth.approle
+    roles.create_or_update_approle(
+        "app", token_policies=["reader"], token_ttl="20m", token_max_ttl="1h", secret_id_num_uses=2,
+        secret_id_ttl="30m", bind_secret_id=True, token_type="service", token_no_default_policy=True,
+        secret_id_bound_cidrs=["127.0.0.0/8"], token_bound_cidrs=["127.0.0.1/32"])
+    assert roles.list_roles()["data"]["keys"] == ["app"]
+    role = roles.read_role("app")["data"]
+    assert role["token_policies"] == ["reader"] and role["secret_id_ttl"] == 1800
+    assert role["secret_id_bound_cidrs"] == ["127.0.0.0/8"] and role["bind_secret_id"] is True
+    assert len(roles.read_role_id("app")["data"]["role_id"]) == 36
+    roles.update_role_id("app", "the-app")
+    assert roles.read_role_id("app")["data"]["role_id"] == "the-app"
+
+
+@step
+def approle_logins():
+    roles = root.auth.approle
+    made = roles.generate_secret_id("app", metadata={"build": "7"}, cidr_list=["127.0.0.1/32"],
+                                    token_bound_cidrs=["127.0.0.1/32"])["data"]
+    assert made["secret_id_ttl"] == 1800
+    app = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
+    auth = app.auth.approle.login("the-app", made["secret_id"])["auth"]
+    assert auth["policies"] == ["reader"] and auth["lease_duration"] == 1200
+    assert auth["metadata"] == {"role_name": "app", "build": "7"}
+    assert app.secrets.kv.v1.read_secret("open/a", mount_point="kv1")["data"]["b"] == "c"
+    assert app.auth.token.renew_self()["auth"]["lease_duration"] == 1200
+    app.auth.approle.login("the-app", made["secret_id"], use_token=False)
+    refused(exceptions.InvalidRequest, "invalid", app.auth.approle.login, "the-app",
+            made["secret_id"])
+    refused(exceptions.InvalidRequest, "invalid", app.auth.approle.login, "no-app",
+            made["secret_id"])
+
+
+@step
+def approle_secret_ids():
+    roles = root.auth.approle
+    made = roles.generate_secret_id("app")["data"]
+    seen = roles.read_secret_id("app", made["secret_id"])["data"]
+    assert seen["secret_id_accessor"] == made["secret_id_accessor"]
+    assert seen["secret_id_num_uses"] == 2 and seen["metadata"] == {}
+    assert roles.list_secret_id_accessors("app")["data"]["keys"] == [made["secret_id_accessor"]]
+    by_accessor = roles.read_secret_id_accessor("app", made["secret_id_accessor"])["data"]
+    assert by_accessor == seen
+    roles.destroy_secret_id("app", made["secret_id"])
+    refused(exceptions.InvalidPath, "accessor", roles.read_secret_id_accessor, "app",
+            made["secret_id_accessor"])
+    other = roles.create_custom_secret_id("app", "chosen-by-the-pipeline")["data"]
+    assert other["secret_id"] == "chosen-by-the-pipeline"
+    roles.destroy_secret_id_accessor("app", other["secret_id_accessor"])
+    refused(exceptions.InvalidPath, "", roles.list_secret_id_accessors, "app")
+    roles.delete_role("app")
+    refused(exceptions.InvalidPath, "", roles.read_role, "app")
+
+
+@step
+def approle_by_the_old_names():
+    root.create_role("old", policies="reader", period="1h")
+    root.set_role_id("old", "the-old-one")
+    assert root.get_role_id("old") == "the-old-one" and root.list_roles()["data"]["keys"] == ["old"]
+    assert root.get_role("old")["data"]["policies"] == ["reader"]
+    made = root.create_role_secret_id("old", meta={"a": "b"})["data"]
+    root.create_role_custom_secret_id("old", "another", {"c": "d"})
+    assert root.get_role_secret_id("old", made["secret_id"])["data"]["metadata"] == {"a": "b"}
+    assert len(root.list_role_secrets("old")["data"]["keys"]) == 2
+    accessor = made["secret_id_accessor"]
+    assert root.get_role_secret_id_accessor("old", accessor)["data"]["metadata"] == {"a": "b"}
+    old = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
+    assert old.auth_approle("the-old-one", "another")["auth"]["metadata"]["c"] == "d"
+    root.delete_role_secret_id_accessor("old", accessor)
+    root.delete_role_secret_id("old", "another")
+    root.delete_role("old")
+    root.sys.disable_auth_method("approle")
+    assert not old.is_authenticated()
+
+
+@step
 def unmount_and_audit_off():
     root.sys.disable_secrets_engine("database")
     root.sys.disable_audit_device("trail")

@@ -14,7 +14,7 @@ class WrappingTest : public ::testing::Test {
 
   // What the command prints as JSON; null where it failed.
   Json cli_json(std::vector<std::string> arguments, const std::string& token = "root") {
-    arguments.insert(arguments.begin() + 1, "-format=json");
+    arguments.emplace_back("-format=json");
     const Outcome outcome = server_.cli(arguments, token);
     EXPECT_EQ(outcome.exit, 0) << outcome.err;
     return outcome.exit == 0 ? Json::parse(outcome.out) : Json();
