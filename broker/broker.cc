@@ -294,6 +294,7 @@ void Broker::reopen_audit() {
 Status Broker::run_due() {
   RETURN_IF_ERROR(parts_->end_operations.run());
   RETURN_IF_ERROR(parts_->reaper.run_due());
+  parts_->auth_mounts.tidy();
   return parts_->caretaker.run_due();
 }
 

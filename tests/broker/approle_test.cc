@@ -136,6 +136,7 @@ TEST_F(ApproleTest, one_use_is_one_use_however_many_try_at_once) {
       callers.emplace_back([&] { in += login(role, secret).has_value() ? 1 : 0; });
     for (std::thread& caller : callers) caller.join();
     EXPECT_EQ(in, 1);
+    clock_.advance(std::chrono::minutes{1});  // the guard has forgotten who failed
   }
 }
 
@@ -167,7 +168,7 @@ TEST_F(ApproleTest, what_is_over_is_cleared_away_by_itself_and_on_demand) {
   must_write("auth/approle/tidy/secret-id");
   EXPECT_EQ(records(), before + 450 * 3 + 2);
   clock_.advance(std::chrono::minutes{70});
-  run_due();
+  for (int pass = 0; pass < 5; ++pass) run_due();  // each is bounded
   EXPECT_EQ(records(), before + 2);
   EXPECT_EQ(list("auth/approle/role/agent/secret-id")->data.at("keys").size(), 1U);
   must_login(role_id(), lasting);

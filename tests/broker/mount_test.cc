@@ -95,7 +95,7 @@ TEST_F(MountTest, the_token_mount_can_be_tuned_by_both_paths) {
             std::chrono::minutes{30});
   EXPECT_TRUE(must_read("sys/auth").contains("token/"));
   EXPECT_THAT(refused(remove("sys/auth/token")), HasSubstr("cannot be disabled"));
-  EXPECT_THAT(refused(write("sys/auth/userpass", {{"type", "userpass"}})),
+  EXPECT_THAT(refused(write("sys/auth/other", {{"type", "nosuch"}})),
               HasSubstr("unknown auth method"));
 }
 

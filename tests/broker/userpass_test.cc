@@ -135,7 +135,7 @@ TEST_F(UserpassTest, writing_users_needs_the_policy_and_tells_create_from_update
   EXPECT_EQ(code_of(write("auth/userpass/users/eve", {{"password", "x"}}, token)),
             Errc::kPermissionDenied);
   EXPECT_EQ(code_of(write("auth/userpass/users/eve", {{"password", "x"}}, "")),
-            Errc::kPermissionDenied);
+            Errc::kUnauthenticated);
 }
 
 TEST_F(UserpassTest, five_failures_shut_a_user_and_an_operator_opens_it) {
