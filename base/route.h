@@ -42,6 +42,9 @@ struct RouteSpec {
   bool works_sealed = false;     // is served while the keys are not in memory
   // A call with a wrapping token is no use of that token: the call opens it, or leaves it whole.
   bool opens_wraps = false;
+  // What it answers is there once, and what it did cannot be taken back: the answer is given even
+  // where no line about it could be written (the one about the request was), and is never wrapped.
+  bool irreversible = false;
   bool issues_lease = false;  // a read here makes a credential under a lease
 };
 

@@ -40,9 +40,11 @@ Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secre
                         return insert_root_token(writer, barrier, root_token, clock_.wall(),
                                                  random_, out.root_token);
                       }));
-  ASSIGN_OR_RETURN(const auto now, seal_.status());
-  out.recovery = now.recovery;
-  if (!now.sealed) RETURN_IF_ERROR(bring_up());
+  // From here on nobody else has the shares and the token: they are given whatever goes wrong.
+  const auto now = seal_.status();
+  out.recovery = now && now->recovery;
+  const Status up = !now ? Status(now.error()) : now->sealed ? ok() : bring_up();
+  if (!up) log_.error("initialized, but not serving", {{"error", up.error().message}});
   return out;
 }
 

@@ -27,6 +27,11 @@ Error unsupported_operation() {
   return {Errc::kUnsupportedOperation, "1 error occurred:\n\t* unsupported operation\n\n"};
 }
 
+Error cannot_be_wrapped() {
+  return {Errc::kInvalidArgument,
+          "the answer of this path cannot be wrapped: leave X-Vault-Wrap-TTL out"};
+}
+
 // Taking a broken audit device away, or putting a working one beside it, must be possible while it
 // refuses everything else.
 bool repairs_audit(const Request& request) {
@@ -405,8 +410,15 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   const Status written = parts_.audit.write(entry);
   if (written || repairs_audit(course.request)) return outcome;
   // Sealing takes the devices away before it answers; the answer says nothing.
-  const bool says_nothing = outcome && outcome->data.is_null() && !outcome->auth;
+  const bool says_nothing = outcome && !outcome->says_something();
   if (written.error().code == Errc::kSealed && says_nothing) return outcome;
+  if (outcome && course.route != nullptr && course.route->irreversible) {
+    parts_.log.error("answer given without its audit line, for it cannot be had again",
+                     {{"path", course.request.path},
+                      {"request", course.request.id},
+                      {"error", written.error().message}});
+    return outcome;
+  }
   // What nobody can account for, nobody may have.
   if (outcome) take_back(*outcome, "not audited");
   return written.error();
@@ -471,6 +483,7 @@ Result<Response> RequestPipeline::serve(Course& course) {
         .layout = Layout::kBare,
         .data = {{"help", course.route->summary}, {"openapi", nullptr}, {"see_also", nullptr}}};
   if (!course.serves) return unsupported_operation();
+  if (course.route->irreversible && course.request.wrap_ttl) return cannot_be_wrapped();
   return course.mount ? serve_engine(course) : serve_backend(course);
 }
 
@@ -543,8 +556,7 @@ Result<Response> RequestPipeline::wrap(const Course& course, Result<Response> ou
   if (!outcome || !request.wrap_ttl || request.help || outcome->wrap_info) return outcome;
   if (!outcome->says_something() || course.route->works_sealed) return outcome;
   if (outcome->layout == Layout::kBare || outcome->layout == Layout::kText)
-    return Error{Errc::kInvalidArgument,
-                 "the answer of this path cannot be wrapped: leave X-Vault-Wrap-TTL out"};
+    return cannot_be_wrapped();
   auto wrapped = parts_.wraps.wrap(request, *request.wrap_ttl, *outcome);
   if (!wrapped) take_back(*outcome, "not wrapped");
   return wrapped;

@@ -1,5 +1,6 @@
 #include "store/pkcs11_holder.h"
 
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -22,8 +23,7 @@ class Pkcs11Holder final : public KeyHolder {
 
   Result<Made> make() override {
     const Pkcs11Mechanism mechanism = pkcs11_mechanism_of(options_.mechanism).value();
-    ASSIGN_OR_RETURN(const Secret pin, current_pin());
-    ASSIGN_OR_RETURN(const auto token, Pkcs11Token::open(options_, pin));
+    ASSIGN_OR_RETURN(const auto token, open_token());
     RETURN_IF_ERROR(token->find_key(true));
     Made made{Secret(random_bytes(random_, kSealKeyBytes)),
               {kFormat, static_cast<char>(mechanism)}};
@@ -41,8 +41,7 @@ class Pkcs11Holder final : public KeyHolder {
   Result<Secret> get(const std::string& stored) override {
     const auto mechanism = mechanism_in(stored);
     if (!mechanism || stored.size() < kHeaderBytes + iv_bytes(*mechanism)) return damaged();
-    ASSIGN_OR_RETURN(const Secret pin, current_pin());
-    ASSIGN_OR_RETURN(const auto token, Pkcs11Token::open(options_, pin));
+    ASSIGN_OR_RETURN(const auto token, open_token());
     RETURN_IF_ERROR(token->find_key(false));
     ASSIGN_OR_RETURN(Secret key,
                      token->decrypt(*mechanism, stored.substr(kHeaderBytes, iv_bytes(*mechanism)),
@@ -64,6 +63,20 @@ class Pkcs11Holder final : public KeyHolder {
             "the seal's encrypted key in the database is damaged; the operator must restore a "
             "backup"};
   }
+  // A PIN that was refused is not sent again: a token locks itself after a few, and callers who are
+  // not known yet can have it asked (sys/unseal, sys/init).
+  Result<std::unique_ptr<Pkcs11Token>> open_token() {
+    ASSIGN_OR_RETURN(const Secret pin, current_pin());
+    const std::scoped_lock lock(mutex_);
+    if (refusal_ && pin == refused_) return *refusal_;
+    auto token = Pkcs11Token::open(options_, pin);
+    if (!token && is_refused_pin(token.error())) {
+      refused_ = pin;
+      refusal_ = token.error();
+    }
+    return token;
+  }
+
   // The file is read at each use, so that a corrected one needs no new start.
   Result<Secret> current_pin() const {
     return options_.pin_file.empty() ? Result<Secret>(pin_)
@@ -73,6 +86,9 @@ class Pkcs11Holder final : public KeyHolder {
   const Pkcs11Options options_;
   const Secret pin_;
   Random& random_;
+  std::mutex mutex_;  // guards the next
+  Secret refused_;
+  std::optional<Error> refusal_;
 };
 
 }  // namespace

@@ -328,11 +328,12 @@ Result<Secret> Pkcs11Token::decrypt(Pkcs11Mechanism mechanism, const std::string
   std::string out(kTextBytesMax, '\0');
   CK_ULONG length = out.size();
   CK_RV code = functions.C_DecryptInit(*parts_->session, call.get(), parts_->key);
-  if (code == CKR_OK)
+  if (code == CKR_OK) {
     code = functions.C_Decrypt(*parts_->session, bytes_of(sealed), sealed.size(), bytes_of(out),
                                &length);
-  // Some modules call a wrong tag a general failure: with the key at hand it is that.
-  if (code == CKR_GENERAL_ERROR || code == CKR_FUNCTION_FAILED) code = CKR_ENCRYPTED_DATA_INVALID;
+    // Some modules call a wrong tag a general failure: with the key at hand it is that.
+    if (code == CKR_GENERAL_ERROR || code == CKR_FUNCTION_FAILED) code = CKR_ENCRYPTED_DATA_INVALID;
+  }
   if (code != CKR_OK) {
     zero(out);
     return explain(code, "decrypting in the token");
@@ -340,6 +341,12 @@ Result<Secret> Pkcs11Token::decrypt(Pkcs11Mechanism mechanism, const std::string
   Secret text(out.substr(0, length));
   zero(out);
   return text;
+}
+
+bool is_refused_pin(const Error& error) {
+  for (const CK_RV code : {CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE})
+    if (error.detail == code_text(code)) return true;
+  return false;
 }
 
 }  // namespace curfew::store

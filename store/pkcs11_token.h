@@ -50,4 +50,7 @@ class Pkcs11Token {
   std::unique_ptr<Parts> parts_;
 };
 
+// The token said that the PIN is wrong: to try the same one again brings it nearer to locking.
+bool is_refused_pin(const Error& error);
+
 }  // namespace curfew::store

@@ -80,12 +80,12 @@ Result<Rekey::Given> Rekey::give(const std::string& nonce, const Secret& share) 
   ASSIGN_OR_RETURN(const auto key, present_.add(share, holders.threshold));
   if (!key) return Given{};
   Given given;
-  ASSIGN_OR_RETURN(given.shares, finish(*key));
+  ASSIGN_OR_RETURN(given.shares, finish(*key, given.doubt));
   given.verification_nonce = verification_.nonce();
   return given;
 }
 
-Result<std::vector<Secret>> Rekey::finish(const Secret& key) {
+Result<std::vector<Secret>> Rekey::finish(const Secret& key, std::string& doubt) {
   ASSIGN_OR_RETURN(Seal::NewShares made, seal_.make_shares(key, wanted_));
   std::vector<Secret> shares = std::move(made.shares);
   if (verifies_) {
@@ -96,7 +96,17 @@ Result<std::vector<Secret>> Rekey::finish(const Secret& key) {
   }
   const Status replaced = seal_.replace_shares(made.before, made.after);
   end();
-  if (!replaced) return replaced.error();
+  if (replaced) return shares;
+  const Errc code = replaced.error().code;
+  if (code == Errc::kConflict || code == Errc::kOverloaded || code == Errc::kSealed ||
+      code == Errc::kInvalidArgument)
+    return replaced.error();
+  // The commit may stand all the same, and then these are the only shares that there are.
+  doubt =
+      "it is not certain which shares are in force: keep the old and the new ones, and try "
+      "both after the next start (" +
+      replaced.error().message + ")";
+  log_.error("key shares may have been replaced", {{"error", replaced.error().message}});
   return shares;
 }
 

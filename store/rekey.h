@@ -52,6 +52,7 @@ class Rekey {
   struct Given {
     std::optional<std::vector<Secret>> shares;
     std::string verification_nonce;  // empty: they are in force
+    std::string doubt;               // why it is not certain whether they are; empty: it is
   };
   Result<Given> give(const std::string& nonce, const Secret& share);
 
@@ -64,7 +65,7 @@ class Rekey {
 
  private:
   // Called with mutex_ held.
-  Result<std::vector<Secret>> finish(const Secret& key);
+  Result<std::vector<Secret>> finish(const Secret& key, std::string& doubt);
   void end();
 
   Seal& seal_;

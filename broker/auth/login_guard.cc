@@ -137,9 +137,7 @@ std::optional<LoginGuard::Refusal> LoginGuard::admit(const Attempt& attempt) {
   const LoginLimits limits = this->limits();
   const bool named = !attempt.name.empty();
   Refusal refusal;
-  bool admitted =
-      take(key_of('A', attempt), limits.per_address, kAttemptsIn, refusal.wait) &&
-      (!named || take(key_of('N', attempt), limits.per_name, kAttemptsIn, refusal.wait));
+  bool admitted = take(key_of('A', attempt), limits.per_address, kAttemptsIn, refusal.wait);
   if (admitted) {
     if (const auto left = lock_left(attempt)) {
       refusal = {true, *left};
@@ -151,6 +149,12 @@ std::optional<LoginGuard::Refusal> LoginGuard::admit(const Attempt& attempt) {
   if (admitted && named &&
       !take(key_of('n', attempt), limits.failures_per_name, kFailuresIn, refusal.wait)) {
     give_back(key_of('a', attempt), limits.failures_per_address, kFailuresIn);
+    admitted = false;
+  }
+  // What all addresses share comes last: who is refused for what he did himself takes none of it.
+  if (admitted && named &&
+      !take(key_of('N', attempt), limits.per_name, kAttemptsIn, refusal.wait)) {
+    give_failure_back(attempt);
     admitted = false;
   }
   if (admitted) return std::nullopt;

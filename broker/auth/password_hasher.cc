@@ -40,7 +40,11 @@ std::optional<Parsed> parse(const Json& stored) {
   return out;
 }
 
-Result<std::string> compute(const HashCost& cost, const std::string& salt, const Secret& password) {
+}  // namespace
+
+Result<std::string> PasswordHasher::compute(const HashCost& cost, const std::string& salt,
+                                            const Secret& password) const {
+  work_ += cost.memory_kib * cost.passes;
   std::array<unsigned char, kHashBytes> out{};
   const std::string& text = password.reveal();
   const int failed = crypto_pwhash_argon2id(out.data(), out.size(), text.data(), text.size(),
@@ -52,8 +56,6 @@ Result<std::string> compute(const HashCost& cost, const std::string& salt, const
     return Error{Errc::kOverloaded, "there is not enough memory to check a password; try again"};
   return std::string(out.begin(), out.end());
 }
-
-}  // namespace
 
 // One of the places to compute at; given back when it goes.
 class PasswordHasher::Turn {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -42,17 +43,24 @@ class PasswordHasher {
   // exist, it is never right and takes as long. kOverloaded: as above. kCorrupt: no such object.
   Result<bool> verify(const Json& stored, const Secret& password) const;
 
+  // What was computed so far, in passes over a KiB: tells whether two ways cost the same.
+  std::int64_t work() const { return work_; }
+
   // Made at another cost than hash() would use now.
   bool is_outdated(const Json& stored) const;
 
  private:
   class Turn;
 
+  Result<std::string> compute(const HashCost& cost, const std::string& salt,
+                              const Secret& password) const;
+
   const HasherOptions options_;
   mutable std::mutex mutex_;
   mutable std::condition_variable turn_ended_;
   mutable std::size_t computing_ = 0;  // guarded by mutex_, as is the next
   mutable std::size_t waiting_ = 0;
+  mutable std::atomic<std::int64_t> work_ = 0;
 };
 
 }  // namespace curfew::broker

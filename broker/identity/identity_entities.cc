@@ -133,11 +133,14 @@ namespace {
 
 // Neither a ceiling nor a disabling gets lost by a merge.
 Status check_mergeable(const Entity& from, const Entity& to) {
-  const bool from_agent = from.agent.has_value();
-  if (from_agent != to.agent.has_value() && (from_agent || from.kind == kHuman))
+  if (from.agent)
     return invalid_identity(fmt::format(
-        "the entity \"{}\" is {} and \"{}\" is {}: they cannot become one", from.name,
-        from_agent ? "an agent" : "a human", to.name, to.agent ? "an agent" : "no agent"));
+        "the entity \"{}\" is an agent: its ceiling and its owner would be lost in \"{}\"",
+        from.name, to.name));
+  if (to.agent && from.kind == kHuman)
+    return invalid_identity(
+        fmt::format("the entity \"{}\" is a human and \"{}\" is an agent: they cannot become one",
+                    from.name, to.name));
   if (from.disabled && !to.disabled)
     return invalid_identity(fmt::format(
         "the entity \"{}\" is disabled: enable it first, or disable \"{}\"", from.name, to.name));

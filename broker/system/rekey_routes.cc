@@ -98,7 +98,11 @@ class RekeyRoutes {
     ASSIGN_OR_RETURN(const std::string key, required_text(call.request.data, "key"));
     ASSIGN_OR_RETURN(const std::string nonce, required_text(call.request.data, "nonce"));
     ASSIGN_OR_RETURN(const auto given, rekey->give(nonce, Secret(key)));
-    if (given.shares) return bare(completed(nonce, *given.shares, given.verification_nonce));
+    if (given.shares) {
+      Json answer = completed(nonce, *given.shares, given.verification_nonce);
+      if (!given.doubt.empty()) answer["warnings"] = {given.doubt};
+      return bare(std::move(answer));
+    }
     return read(call);
   }
 
@@ -167,13 +171,15 @@ void add_routes(const SystemParts& parts, const std::string& path, const std::st
                   {"secret_threshold", FieldType::kInteger, "How many of them it takes."},
                   {"require_verification", FieldType::kBoolean,
                    "The new shares are in force only when enough were given back."}},
-       .sudo = true},
+       .sudo = true,
+       .irreversible = true},
       {{kRead, to(&Routes::read)}, {kUpdate, to(&Routes::begin)}, {kDelete, to(&Routes::cancel)}});
   add_route(routes,
             {.pattern = path + "/update",
              .summary = "Takes one of " + what + "; the last one gives the new shares.",
              .fields = share,
-             .sudo = true},
+             .sudo = true,
+             .irreversible = true},
             {{kUpdate, to(&Routes::give)}});
   add_route(routes,
             {.pattern = path + "/verify",

@@ -77,7 +77,8 @@ void add_root_routes(const SystemParts& parts, RouteList& routes) {
              .summary = "Takes one key share; the last one gives the encoded token.",
              .fields = {{"key", FieldType::kText, "A share, in hexadecimal or base64.", true},
                         {"nonce", FieldType::kText, "The attempt that it is meant for.", true}},
-             .unauthenticated = true},
+             .unauthenticated = true,
+             .irreversible = true},
             {{kUpdate, to(&RootRoutes::give)}});
 }
 

@@ -543,8 +543,8 @@ TEST_F(IdentityTest, merges_that_would_lose_a_restriction_are_refused) {
     return refused(
         write("identity/entity/merge", {{"from_entity_ids", {from}}, {"to_entity_id", to}}));
   };
-  EXPECT_THAT(merge(bot, ada), HasSubstr("cannot become one"));
-  EXPECT_THAT(merge(bot, plain), HasSubstr("cannot become one"));
+  EXPECT_THAT(merge(bot, ada), HasSubstr("its ceiling and its owner would be lost"));
+  EXPECT_THAT(merge(bot, plain), HasSubstr("its ceiling and its owner would be lost"));
   EXPECT_THAT(merge(ada, bot), HasSubstr("cannot become one"));
   EXPECT_THAT(merge(off, plain), HasSubstr("is disabled"));
   EXPECT_THAT(merge(ada, ada), HasSubstr("should not be present"));

@@ -76,6 +76,18 @@ TEST_F(PasswordHasherTest, nobody_has_the_password_of_a_user_that_is_not_there) 
   EXPECT_FALSE(right(hasher, Json(), "x"));
 }
 
+// Else the time that a login takes would tell who exists.
+TEST_F(PasswordHasherTest, a_user_that_is_not_there_is_as_much_work_as_one_that_is) {
+  const PasswordHasher hasher({.cost = kCheap});
+  const Json stored = hash(hasher, "x");
+  const std::int64_t before = hasher.work();
+  EXPECT_FALSE(right(hasher, stored, "y"));
+  const std::int64_t known = hasher.work() - before;
+  EXPECT_GT(known, 0);
+  EXPECT_FALSE(right(hasher, Json(), "y"));
+  EXPECT_EQ(hasher.work() - before, 2 * known);
+}
+
 TEST_F(PasswordHasherTest, what_is_no_hash_is_an_error_and_allocates_nothing) {
   const PasswordHasher hasher({.cost = kCheap});
   const Json good = hash(hasher, "x");
