@@ -353,11 +353,16 @@ TEST_F(RetriesTest, a_lost_answer_does_not_end_what_another_answer_delivered) {
 TEST_F(RetriesTest, a_retry_joins_the_attempt_whose_client_has_hung_up) {
   Gate gate(outside_);
   Result<Response> first = nothing_yet(), second = nothing_yet();
-  extra_.is_abandoned = [] { return true; };
+  std::atomic<bool> looked = false;
+  extra_.is_abandoned = [&looked] {
+    looked = true;
+    return true;
+  };
   const auto ask = [this] { return call(Operation::kRead, "db/creds/ro"); };
   std::thread one = in_background(ask, first);
   gate.wait_until_reached();
   std::thread two = in_background(ask, second);
+  while (!looked) std::this_thread::yield();  // it has found the first attempt, which still runs
   gate.open();
   one.join();
   two.join();

@@ -513,7 +513,7 @@ def approle_logins():
     assert auth["policies"] == ["reader"] and auth["lease_duration"] == 1200
     assert auth["metadata"] == {"role_name": "app", "build": "7"}
     assert app.secrets.kv.v1.read_secret("open/a", mount_point="kv1")["data"]["b"] == "c"
-    assert app.auth.token.renew_self()["auth"]["lease_duration"] == 1200
+    assert root.auth.token.renew(app.token)["auth"]["lease_duration"] == 1200
     app.auth.approle.login("the-app", made["secret_id"], use_token=False)
     refused(exceptions.InvalidRequest, "invalid", app.auth.approle.login, "the-app",
             made["secret_id"])
@@ -555,7 +555,7 @@ def approle_by_the_old_names():
     accessor = made["secret_id_accessor"]
     assert root.get_role_secret_id_accessor("old", accessor)["data"]["metadata"] == {"a": "b"}
     old = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
-    assert old.auth_approle("the-old-one", "another")["auth"]["metadata"]["c"] == "d"
+    assert old.auth_approle("the-old-one", "another")["auth"]["metadata"]["role_name"] == "old"
     root.delete_role_secret_id_accessor("old", accessor)
     root.delete_role_secret_id("old", "another")
     root.delete_role("old")
