@@ -20,6 +20,7 @@ TEST(KillTest, kills_of_server_and_target_at_random_moments_orphan_and_lose_noth
   EXPECT_GT(figures.clients.issued, 0);
   EXPECT_GT(figures.clients.logins, 0);
   EXPECT_GT(figures.clients.revoked, 0);
+  EXPECT_GT(figures.clients.rotated, 0);
 }
 
 }  // namespace
