@@ -25,7 +25,9 @@ class AuthWorld : public BrokerWorld {
 
   // A call without a token, as one who logs in makes it.
   Result<Response> as_stranger(const std::string& path, const Json& data) {
-    return write(path, data, "");
+    Result<Response> result = write(path, data, "");
+    server_.settle();
+    return result;
   }
   std::string refusal(const Result<Response>& result, Errc code = Errc::kInvalidArgument) {
     if (result) return "(no refusal)";

@@ -211,6 +211,7 @@ TEST_F(KubernetesLogin, TheAliasIsTheUidOrTheName) {
   const auto by_uid = run("login", data);
   ASSERT_TRUE(run("role/pods", {{"alias_name_source", "serviceaccount_name"}}));
   const auto by_name = run("login", data);
+  server_.settle();
   ASSERT_TRUE(by_uid && by_name);
   EXPECT_EQ(by_uid->login->alias, "uid-of-data:etl");
   EXPECT_EQ(by_name->login->alias, "data/etl");

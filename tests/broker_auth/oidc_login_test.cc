@@ -89,7 +89,9 @@ class OidcLogin : public AuthWorld {
                              Json more = Json::object()) {
     Json data = {{"state", state}, {"code", code}};
     data.update(more);
-    return call(Operation::kRead, "auth/oidc/oidc/callback", data, "");
+    Result<Response> result = call(Operation::kRead, "auth/oidc/oidc/callback", data, "");
+    server_.settle();
+    return result;
   }
 
   HttpsReply give_token(const HttpsCall& call) {

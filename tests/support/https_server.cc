@@ -137,6 +137,8 @@ void HttpsServer::hang(bool whether) {
   changed_.notify_all();
 }
 
+void HttpsServer::settle() { const std::scoped_lock lock(handling_); }
+
 int HttpsServer::count(const std::string& path) const {
   const std::scoped_lock lock(mutex_);
   const auto it = counts_.find(path);
@@ -191,6 +193,7 @@ HttpsReply HttpsServer::reply_to(const HttpsCall& call) {
     const auto it = handlers_.find(path);
     if (it != handlers_.end()) handler = it->second;
   }
+  const std::scoped_lock lock(handling_);
   return handler ? handler(call) : HttpsReply{.status = 404, .body = "{}"};
 }
 
