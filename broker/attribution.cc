@@ -89,6 +89,7 @@ Json to_api(const engines::Attribution& by) {
   if (!by.entity_name.empty()) out["entity_name"] = by.entity_name;
   if (!by.human.empty()) out["human"] = by.human;
   if (!by.human_id.empty()) out["human_id"] = by.human_id;
+  if (!by.sub_agent.empty()) out["sub_agent"] = by.sub_agent;
   return out;
 }
 

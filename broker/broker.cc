@@ -93,6 +93,7 @@ struct Broker::Parts {
         lockdowns(d.database, records, d.log),
         end_operations({d.database, records, lease_store, token_store, lockdowns, d.clock, d.random,
                         d.log, [this] { reaper.wake(); }, options.lease_ends.retention}),
+        token_budgets(d.database, records),
         wraps(d.database, records, d.keyring, token_store, lease_store, lockdowns, d.clock,
               d.random, d.log),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
@@ -101,14 +102,14 @@ struct Broker::Parts {
             lease_store, leases, lockdowns, d.keyring, d.clock, d.log, [this] { reaper.wake(); },
             options.retry),
         reaper(
-            lease_store, token_store, wraps, mounts, revoker, batches, breakers, lease_ends,
-            d.clock, d.log, options.reaper, [this] { leases.attempt_finished(); },
+            lease_store, token_store, token_budgets, wraps, mounts, revoker, batches, breakers,
+            lease_ends, d.clock, d.log, options.reaper, [this] { leases.attempt_finished(); },
             [this] { return keep_house(); }),
         reconciler({d.database, d.keyring, lease_store, claims, leases, mounts, d.clock, d.log},
                    options.reconciler, [this] { reaper.wake(); }),
         token_backend(
-            tokens, token_roles, policies, logins, [this] { return token_mount.ttl(); },
-            [this] { reaper.wake(); }),
+            tokens, token_roles, policies, logins, {identities, token_mount},
+            [this] { return token_mount.ttl(); }, [this] { reaper.wake(); }),
         identity_backend(
             identities,
             {"root", [this](const std::string& accessor) { return identity_mount(accessor); }}),
@@ -143,9 +144,10 @@ struct Broker::Parts {
                 options.version,
                 options.edge_metrics,
                 options.open_metrics}),
-        pipeline({lifecycle, tokens, policies, mounts, auth_mounts, authorities, logins, leases,
-                  retries, quotas, lockdowns, wraps, audit, system, token_backend, identity_backend,
-                  d.clock, d.log, [this] { reaper.wake(); }}) {
+        pipeline({lifecycle,     tokens,           policies, mounts,  auth_mounts,
+                  authorities,   logins,           leases,   retries, quotas,
+                  lockdowns,     token_budgets,    wraps,    audit,   system,
+                  token_backend, identity_backend, d.clock,  d.log,   [this] { reaper.wake(); }}) {
     lifecycle.set_hooks(
         {[this] { return bring_up(); }, [this] { stop_work(); }, [this] { take_down(); }});
   }
@@ -253,6 +255,7 @@ struct Broker::Parts {
   BatchRevoker batches;
   Lockdowns lockdowns;
   EndOperations end_operations;
+  TokenBudgets token_budgets;
   Wraps wraps;
   LeaseService leases;
   Retries retries;

@@ -238,6 +238,7 @@ Status RequestPipeline::believe(Course& course) {
   const auto& standing = course.caller->standing;
   course.attribution.entity_id = standing ? standing->entity_id : caller.entity_id;
   course.attribution.display_name = caller.display_name;
+  course.attribution.sub_agent = caller.sub_agent;
   course.attribution.agent = standing ? standing->name : caller.agent;
   course.attribution.token_accessor = caller.accessor;
   course.subject.token = &caller;
@@ -352,6 +353,7 @@ AuditEntry entry_of(const Request& request, const AuditSubject& subject,
           .ticket = attribution.ticket,
           .entity_name = attribution.entity_name,
           .human = attribution.human,
+          .sub_agent = attribution.sub_agent,
           .clear_request_keys = {},
           .clear_response_keys = {}};
 }
@@ -495,6 +497,21 @@ Result<Response> RequestPipeline::serve_backend(Course& course) {
   return (*course.backend_handler)(call);
 }
 
+namespace {
+
+// The longest life of a lease that the agent, or a budget of the token, allows; 0: no limit.
+Millis lease_ttl_max(const Caller& caller) {
+  Millis least =
+      caller.standing && caller.standing->agent ? caller.standing->agent->ttl_max : Millis{0};
+  for (const TokenBudget& budget : caller.token.budgets) {
+    if (budget.ttl_max == Millis{0}) continue;
+    least = least == Millis{0} ? budget.ttl_max : std::min(least, budget.ttl_max);
+  }
+  return least;
+}
+
+}  // namespace
+
 Result<Response> RequestPipeline::serve_engine(Course& course) {
   if (course.route->issues_lease && course.request.operation == Operation::kRead) {
     if (course.caller->token.num_uses < 0)
@@ -517,16 +534,17 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
          .request = course.request,
          .token = course.caller->token,
          .attribution = course.attribution,
-         .admit = [&](const store::Reader& reader, const Lease& lease) -> Status {
-           RETURN_IF_ERROR(parts_.lockdowns.check(reader, subject_of(lease)));
+         .admit = [&](store::Writer& writer, const Lease& lease) -> Status {
+           RETURN_IF_ERROR(parts_.lockdowns.check(writer, subject_of(lease)));
            if (standing != nullptr)
-             RETURN_IF_ERROR(check_agent_budget(reader, *standing, course.mount_path, lease));
+             RETURN_IF_ERROR(check_agent_budget(writer, *standing, course.mount_path, lease));
            QuotaSubject subject = quota_subject(course);
            subject.role = lease.role;
-           return parts_.quotas.check_lease(reader, subject);
+           RETURN_IF_ERROR(parts_.quotas.check_lease(writer, subject));
+           return parts_.budgets.charge(writer, course.caller->token, lease);
          },
          .key = {},
-         .ttl_max = standing && standing->agent ? standing->agent->ttl_max : Millis{0}});
+         .ttl_max = lease_ttl_max(*course.caller)});
     if (issued && issued->replayed && course.request.answer_headers != nullptr)
       course.request.answer_headers->push_back({"Idempotency-Replayed", "true"});
     return issued;

@@ -22,6 +22,7 @@
 #include "broker/policy/policy_store.h"
 #include "broker/quota/quotas.h"
 #include "broker/request.h"
+#include "broker/token/token_budgets.h"
 #include "broker/token/token_service.h"
 #include "broker/wrapping/wraps.h"
 
@@ -45,6 +46,7 @@ class RequestPipeline {
     Retries& retries;
     Quotas& quotas;
     const Lockdowns& lockdowns;
+    const TokenBudgets& budgets;
     Wraps& wraps;
     AuditBroker& audit;
     const Backend& system;

@@ -13,6 +13,18 @@ Flag accessor_flag() {
   return {{"accessor"}, FlagKind::kSwitch, "TOKEN is an accessor."};
 }
 
+// For whom it is, and what it and all tokens below it may have of leases.
+void add_delegation(const Arguments& given, Json& body) {
+  if (given.has("agent")) body["agent"] = given.text("agent");
+  if (given.has("on-behalf-of")) body["on_behalf_of"] = given.text("on-behalf-of");
+  if (given.has("sub-agent")) body["sub_agent"] = given.text("sub-agent");
+  if (given.has("max-live-leases")) body["max_live_leases"] = *given.integer("max-live-leases");
+  if (given.has("max-leases-per-hour"))
+    body["max_leases_per_hour"] = *given.integer("max-leases-per-hour");
+  if (given.has("max-lease-ttl"))
+    body["max_lease_ttl"] = format_duration(*given.duration("max-lease-ttl"));
+}
+
 Result<int> create(Call& call) {
   const Arguments& given = call.arguments;
   const auto duration = [&](const char* flag) {
@@ -32,6 +44,7 @@ Result<int> create(Call& call) {
   if (given.on("no-default-policy")) body["no_default_policy"] = true;
   ASSIGN_OR_RETURN(const Json metadata, pairs_object(given.list("metadata"), "-metadata"));
   if (!metadata.empty()) body["meta"] = metadata;
+  add_delegation(given, body);
   const std::string role = trim_path(given.text("role"));
   ASSIGN_OR_RETURN(const ApiReply reply,
                    call.api().send({.method = "POST",
@@ -147,28 +160,50 @@ Result<int> capabilities(Call& call) {
   });
 }
 
+std::vector<Flag> delegation_flags() {
+  return {{{"agent"}, FlagKind::kText, "The agent whose token it is: one that you answer for."},
+          {{"on-behalf-of"}, FlagKind::kText, "The human that the agent acts for, if not you."},
+          {{"sub-agent"}, FlagKind::kText, "The agent's child task that it is for.", "NAME"},
+          {{"max-live-leases"},
+           FlagKind::kInteger,
+           "Leases at a time, of it and all tokens below it.",
+           "COUNT"},
+          {{"max-leases-per-hour"},
+           FlagKind::kInteger,
+           "Leases within an hour, of it and all tokens below it.",
+           "COUNT"},
+          {{"max-lease-ttl"},
+           FlagKind::kDuration,
+           "Longest life of a lease of it and all tokens below it.",
+           "DURATION"}};
+}
+
 std::vector<Flag> create_flags() {
-  return {{{"policy"}, FlagKind::kList, "A policy of the token; repeatable.", "NAME"},
-          {{"ttl"}, FlagKind::kDuration, "How long it lives, if nobody renews it.", "DURATION"},
-          {{"explicit-max-ttl"},
-           FlagKind::kDuration,
-           "How long it lives at most, renewed or not.",
-           "DURATION"},
-          {{"period"},
-           FlagKind::kDuration,
-           "Each renewal makes it live this long again, without end.",
-           "DURATION"},
-          {{"use-limit"}, FlagKind::kInteger, "How many calls it is good for.", "COUNT"},
-          {{"display-name"}, FlagKind::kText, "How it is called in the audit log.", "NAME"},
-          {{"metadata"}, FlagKind::kList, "What goes with it; repeatable.", "KEY=VALUE"},
-          {{"orphan"}, FlagKind::kSwitch, "It survives the token that creates it."},
-          {{"no-default-policy"}, FlagKind::kSwitch, "Leave out the policy \"default\"."},
-          {{"renewable"}, FlagKind::kSwitch, "It can be renewed (the default)."},
-          {{"role"}, FlagKind::kText, "Create it from this token role.", "NAME"},
-          {{"type"}, FlagKind::kText, "Its type.", "TYPE", {"service", "batch"}},
-          {{"id"}, FlagKind::kText, "Its value, chosen by you: for tests only.", "TOKEN"},
-          {{"entity-alias"}, FlagKind::kText, "The entity's alias to bind it to.", "NAME"},
-          field_flag()};
+  std::vector<Flag> flags = {
+      {{"policy"}, FlagKind::kList, "A policy of the token; repeatable.", "NAME"},
+      {{"ttl"}, FlagKind::kDuration, "How long it lives, if nobody renews it.", "DURATION"},
+      {{"explicit-max-ttl"},
+       FlagKind::kDuration,
+       "How long it lives at most, renewed or not.",
+       "DURATION"},
+      {{"period"},
+       FlagKind::kDuration,
+       "Each renewal makes it live this long again, without end.",
+       "DURATION"},
+      {{"use-limit"}, FlagKind::kInteger, "How many calls it is good for.", "COUNT"},
+      {{"display-name"}, FlagKind::kText, "How it is called in the audit log.", "NAME"},
+      {{"metadata"}, FlagKind::kList, "What goes with it; repeatable.", "KEY=VALUE"},
+      {{"orphan"}, FlagKind::kSwitch, "It survives the token that creates it."},
+      {{"no-default-policy"}, FlagKind::kSwitch, "Leave out the policy \"default\"."},
+      {{"renewable"}, FlagKind::kSwitch, "It can be renewed (the default)."},
+      {{"role"}, FlagKind::kText, "Create it from this token role.", "NAME"},
+      {{"type"}, FlagKind::kText, "Its type.", "TYPE", {"service", "batch"}},
+      {{"id"}, FlagKind::kText, "Its value, chosen by you: for tests only.", "TOKEN"},
+      {{"entity-alias"}, FlagKind::kText, "The entity's alias to bind it to.", "NAME"},
+      field_flag()};
+  const std::vector<Flag> more = delegation_flags();
+  flags.insert(flags.end() - 1, more.begin(), more.end());
+  return flags;
 }
 
 }  // namespace
@@ -185,8 +220,12 @@ void add_token_commands(CommandTable& table) {
        .synopsis = "[flags]",
        .words = {0, 0},
        .flags = create_flags(),
-       .details =
-           "      curfew token create -policy=agent-readonly -ttl=1h -display-name=agent-7\n",
+       .details = "      curfew token create -policy=agent-readonly -ttl=1h -display-name=agent-7\n"
+                  "  For an agent that you answer for; it acts on your behalf:\n"
+                  "      curfew token create -agent=claude-code -policy=readers -ttl=8h\n"
+                  "  By that agent, for a child task of its own:\n"
+                  "      curfew token create -sub-agent=tests -policy=readers -ttl=15m "
+                  "-max-live-leases=2\n",
        .run = create});
   table.commands.push_back({.path = "token lookup",
                             .summary = "Shows a token, your own if none is named",

@@ -38,6 +38,8 @@ struct Attribution {
   // where that is a human. Names, as they were then.
   std::string human = {};
   std::string human_id = {};  // the entity id of whom an agent acts for; empty: nobody
+  // The child task of the agent that the token was made for: "planner/tests"; empty: none.
+  std::string sub_agent = {};
 };
 
 // One request to an engine's own paths (configuration, keys, values).

@@ -27,6 +27,7 @@ Json subject_json(const AuditEntry& entry, const AuditHasher& hasher) {
     if (!token.entity_id.empty()) auth["entity_id"] = token.entity_id;
     if (!entry.entity_name.empty()) auth["entity_name"] = entry.entity_name;
     if (!entry.human.empty()) auth["human"] = entry.human;
+    if (!entry.sub_agent.empty()) auth["sub_agent"] = entry.sub_agent;
     auth["token_type"] = token.type_name();
     auth["token_issue_time"] = format_rfc3339(token.created_at);
     if (token.creation_ttl > Millis{0})

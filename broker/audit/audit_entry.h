@@ -59,7 +59,8 @@ struct AuditEntry {
   std::string trace_id;
   std::string ticket;
   std::string entity_name;
-  std::string human;  // behind it; see Attribution
+  std::string human;      // behind it; see Attribution
+  std::string sub_agent;  // likewise
   std::set<std::string> clear_request_keys;
   std::set<std::string> clear_response_keys;
   const Response* response = nullptr;  // nullptr: the entry of the request

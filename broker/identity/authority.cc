@@ -32,11 +32,19 @@ Result<Authority> Authorities::of(const Token& token) const {
   ASSIGN_OR_RETURN(out.principal, standing_of(token.on_behalf_of));
   static const policy::Identity kNobody;
   const policy::Identity& identity = out.standing ? out.standing->identity : kNobody;
+  static const std::vector<std::string> kNone;
+  const std::vector<std::string>& of_entity = out.standing ? out.standing->policies : kNone;
   std::vector<std::shared_ptr<const policy::Acl>> acls(1);
-  ASSIGN_OR_RETURN(
-      acls[0],
-      policies_.acl(out.standing ? with(token.policies, out.standing->policies) : token.policies,
-                    identity));
+  if (token.sub_agent.empty()) {
+    ASSIGN_OR_RETURN(
+        acls[0], policies_.acl(of_entity.empty() ? token.policies : with(token.policies, of_entity),
+                               identity));
+  } else {
+    ASSIGN_OR_RETURN(acls[0], policies_.acl(token.policies, identity));
+    ASSIGN_OR_RETURN(auto agent,
+                     policies_.acl(with(token.delegator_policies, of_entity), identity));
+    acls.push_back(std::move(agent));
+  }
   if (out.standing && out.standing->agent && !out.standing->agent->ceiling_policies.empty()) {
     ASSIGN_OR_RETURN(auto ceiling, policies_.acl(out.standing->agent->ceiling_policies, identity));
     acls.push_back(std::move(ceiling));

@@ -19,8 +19,9 @@ struct Authority {
   std::shared_ptr<const Standing> principal;  // the human that an agent acts for; nullptr: none
 };
 
-// Puts together what a token may do: what its own policies and its entity's allow, of that what an
-// agent's ceiling allows, and of that what the human it acts for may do. Thread-safe.
+// Puts together what a token may do: what its own policies and its entity's allow (of a sub-agent
+// its own alone, within those of the agent), of that what an agent's ceiling allows, and of that
+// what the human it acts for may do. Thread-safe.
 class Authorities {
  public:
   Authorities(const PolicyStore& policies, const Identities& identities)

@@ -70,7 +70,8 @@ Json attribution_to_json(const engines::Attribution& from) {
           {"ticket", from.ticket},
           {"entity_name", from.entity_name},
           {"human", from.human},
-          {"human_id", from.human_id}};
+          {"human_id", from.human_id},
+          {"sub_agent", from.sub_agent}};
 }
 
 engines::Attribution attribution_from_json(const Json& from, std::string entity_id) {
@@ -85,7 +86,8 @@ engines::Attribution attribution_from_json(const Json& from, std::string entity_
           .ticket = from.value("ticket", ""),
           .entity_name = from.value("entity_name", ""),
           .human = from.value("human", ""),
-          .human_id = from.value("human_id", "")};
+          .human_id = from.value("human_id", ""),
+          .sub_agent = from.value("sub_agent", "")};
 }
 
 Json body_of(const Lease& lease) {

@@ -96,12 +96,12 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
     lease.ttl_max = lease.ttl_max > Millis{0} ? std::min(lease.ttl_max, left) : left;
   }
   lease.renewable = plan.terms.renewable;
-  return leases_.open(lease, std::move(plan), [&](const store::Reader& reader) -> Status {
+  return leases_.open(lease, std::move(plan), [&](store::Writer& writer) -> Status {
     // A token that is being revoked looks for its leases after this commit, or ended before it: so
     // the clock is read here and not before the transaction.
-    RETURN_IF_ERROR(check_lives(reader, call.token, clock_.wall()));
-    RETURN_IF_ERROR(mounts_.check_open(reader, mount));
-    return call.admit ? call.admit(reader, lease) : ok();
+    RETURN_IF_ERROR(check_lives(writer, call.token, clock_.wall()));
+    RETURN_IF_ERROR(mounts_.check_open(writer, mount));
+    return call.admit ? call.admit(writer, lease) : ok();
   });
 }
 

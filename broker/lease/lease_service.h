@@ -26,8 +26,9 @@ struct IssueCall {
   const Request& request;
   const Token& token;
   engines::Attribution attribution;
-  // Asked inside the transaction that writes the lease down whether it may be born; empty: it may.
-  std::function<Status(const store::Reader&, const Lease&)> admit = {};
+  // Asked inside the transaction that writes the lease down whether it may be born; what it writes
+  // belongs to that transaction. Empty: it may.
+  std::function<Status(store::Writer&, const Lease&)> admit = {};
   RequestKey key = {};  // stays on the lease
   Millis ttl_max{0};    // of who asks; 0: no limit of theirs
 };

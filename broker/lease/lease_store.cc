@@ -127,7 +127,7 @@ Result<std::vector<Lease>> LeaseStore::decode_all(const std::vector<store::Row>&
 
 Result<engines::DurableIntent> LeaseStore::open(
     const Lease& lease, engines::IssuePlan plan,
-    const std::function<Status(const store::Reader&)>& guard) {
+    const std::function<Status(store::Writer&)>& guard) {
   if (lease.state != LeaseState::kPending)
     return Error{Errc::kInternal, "a lease must begin as pending"};
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier_, lease));

@@ -46,7 +46,7 @@ class LeaseStore {
   // transaction whether the lease may still be born (its token and its mount may have ended
   // meanwhile); its error is returned.
   Result<engines::DurableIntent> open(const Lease& lease, engines::IssuePlan plan,
-                                      const std::function<Status(const store::Reader&)>& guard);
+                                      const std::function<Status(store::Writer&)>& guard);
 
   // Applies `change` to the row inside one transaction. `change` sees the current lease; the state
   // it leaves must be one that may follow (kConflict otherwise). kNotFound: no such lease.

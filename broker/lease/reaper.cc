@@ -25,12 +25,14 @@ constexpr Millis kDamagedRetry = std::chrono::minutes{1};
 
 }  // namespace
 
-Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, Wraps& wraps, MountTable& mounts,
-               Revoker& revoker, BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends,
-               const Clock& clock, Log& log, ReaperOptions options,
-               std::function<void()> attempt_finished, std::function<Status()> housekeeping)
+Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wraps& wraps,
+               MountTable& mounts, Revoker& revoker, BatchRevoker& batches,
+               TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock, Log& log,
+               ReaperOptions options, std::function<void()> attempt_finished,
+               std::function<Status()> housekeeping)
     : leases_(leases),
       tokens_(tokens),
+      budgets_(budgets),
       wraps_(wraps),
       mounts_(mounts),
       revoker_(revoker),
@@ -102,6 +104,7 @@ bool Reaper::sweep_token(const std::string& id, WallTime now) {
     if (!ended) swept = ended.error();
   }
   if (swept) swept = wraps_.settle(id, now);
+  if (swept) swept = budgets_.forget(id);
   if (swept) swept = tokens_.remove(id, now);
   if (!swept && swept.error().code != Errc::kConflict)
     log_.warn("ended token not cleared away", {{"error", swept.error().message}});

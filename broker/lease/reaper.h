@@ -18,6 +18,7 @@
 #include "broker/lease/revoker.h"
 #include "broker/lease/target_breakers.h"
 #include "broker/mount/mount_table.h"
+#include "broker/token/token_budgets.h"
 #include "broker/token/token_store.h"
 #include "broker/wrapping/wraps.h"
 
@@ -39,10 +40,10 @@ struct ReaperOptions {
 // a mass expiry takes none from requests. Thread-safe.
 class Reaper {
  public:
-  Reaper(LeaseStore& leases, TokenStore& tokens, Wraps& wraps, MountTable& mounts, Revoker& revoker,
-         BatchRevoker& batches, TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock,
-         Log& log, ReaperOptions options, std::function<void()> attempt_finished,
-         std::function<Status()> housekeeping);
+  Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wraps& wraps,
+         MountTable& mounts, Revoker& revoker, BatchRevoker& batches, TargetBreakers& breakers,
+         LeaseEnds& ends, const Clock& clock, Log& log, ReaperOptions options,
+         std::function<void()> attempt_finished, std::function<Status()> housekeeping);
   ~Reaper();  // stops
 
   void start();
@@ -80,6 +81,7 @@ class Reaper {
 
   LeaseStore& leases_;
   TokenStore& tokens_;
+  TokenBudgets& budgets_;
   Wraps& wraps_;
   MountTable& mounts_;
   Revoker& revoker_;

@@ -164,6 +164,7 @@ class WhoisRoutes {
                 {"agent", agent_of(by)},
                 {"owner", by.human},
                 {"human", by.human},
+                {"sub_agent", by.sub_agent},
                 {"entity_name", by.entity_name},
                 {"ticket", by.ticket},
                 {"purpose", by.purpose},

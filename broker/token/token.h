@@ -16,6 +16,16 @@ enum class TokenType {
   kWrapping,  // opens one wrapped response and is spent by that; has a row
 };
 
+// What a token and all below it may have of leases, beside what an agent may. Set when the token is
+// made, and never changed.
+struct TokenBudget {
+  std::string token;                 // row id of the token that it was given to
+  std::string holder;                // for messages: the sub-agent's name, or the token's
+  std::int64_t live_leases_max = 0;  // 0: without limit
+  std::int64_t leases_per_hour = 0;  // 0: without limit
+  Millis ttl_max{0};                 // of a lease; 0: without limit
+};
+
 // A token. The token itself is not stored: `id` is a keyed hash of it, and of a service token the
 // id of its row.
 struct Token {
@@ -33,10 +43,17 @@ struct Token {
   std::string entity_id;
   std::string mount;  // accessor of the auth method that logged it in; empty: made by a token
   Json renewal;       // what that method needs to renew it; see Login
-  // Of an agent: the human that it acts for, by entity id, and what the token had that this one
-  // was made with. The agent may do no more than that human.
+  // Of an agent: the human that it acts for, by entity id, and the policies of her own token that
+  // this one was made with. The agent may do no more than that human.
   std::string on_behalf_of;
   std::vector<std::string> principal_policies;
+  // The child task of the agent that it was made for: names joined by '/', the innermost last.
+  // Empty: none. Such a token has the policies that it names and not its entity's, within what the
+  // agent may whose token was the first above it: `delegator_policies` are that token's own.
+  std::string sub_agent;
+  std::vector<std::string> delegator_policies;
+  // Its own and those of the tokens above it, the outermost first.
+  std::vector<TokenBudget> budgets;
   std::vector<std::string> policies;  // sorted, without repeats
   std::map<std::string, std::string> meta;
   std::vector<std::string> bound_cidrs;  // empty: usable from anywhere

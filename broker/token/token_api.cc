@@ -82,6 +82,13 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
       {"type", token.type_name()},
   };
   if (!token.role.empty()) data["role"] = token.role;
+  if (!token.on_behalf_of.empty()) data["on_behalf_of"] = token.on_behalf_of;
+  if (!token.sub_agent.empty()) data["sub_agent"] = token.sub_agent;
+  for (const TokenBudget& budget : token.budgets)
+    data["budgets"].push_back({{"of", budget.holder},
+                               {"max_live_leases", budget.live_leases_max},
+                               {"max_leases_per_hour", budget.leases_per_hour},
+                               {"max_lease_ttl", seconds(budget.ttl_max)}});
   if (token.period > Millis{0}) data["period"] = seconds(token.period);
   if (!token.bound_cidrs.empty()) data["bound_cidrs"] = token.bound_cidrs;
   if (token.last_renewal) {
@@ -91,38 +98,36 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
   return data;
 }
 
-Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
-                                                const TokenRole* role, bool sudo) {
+Result<std::vector<std::string>> child_policies(const PolicyBounds& bounds, const Fields& fields) {
   ASSIGN_OR_RETURN(auto asked, fields.comma_list("policies"));
   ASSIGN_OR_RETURN(const bool no_default, fields.boolean_or("no_default_policy", false));
   std::vector<std::string> policies = asked.value_or(std::vector<std::string>{});
   RETURN_IF_ERROR(check_policy_names(policies));
   // A role without lists says nothing about policies: the parent's bound the child's, as without a
   // role.
+  const TokenRole* role = bounds.role;
   const bool role_decides = role != nullptr && role->bounds_policies();
   const bool leave_out_default = no_default || (role != nullptr && role->no_default_policy);
   if (role_decides) {
     ASSIGN_OR_RETURN(policies, policies_under(*role, std::move(policies)));
   } else if (policies.empty()) {
-    policies = normalise_policies(parent.policies, false);
+    policies = normalise_policies(bounds.usual, false);
     if (leave_out_default) std::erase(policies, "default");
   } else {
     policies = normalise_policies(std::move(policies), !leave_out_default);
   }
-  if (policies == std::vector<std::string>{"root"} && !parent.is_root())
+  if (policies == std::vector<std::string>{"root"} && (!bounds.of_root || bounds.strict))
     return Error{Errc::kInvalidArgument,
                  "root tokens may not be created without parent token being root"};
-  if (!role_decides && !sudo) {
-    for (const std::string& policy : policies) {
-      const bool held = policy == "default" ||
-                        std::find(parent.policies.begin(), parent.policies.end(), policy) !=
-                            parent.policies.end();
-      if (!held)
-        return Error{Errc::kInvalidArgument,
-                     "child policies must be subset of parent: the calling "
-                     "token does not have the policy \"" +
-                         policy + "\""};
-    }
+  if (!bounds.strict && (role_decides || bounds.any)) return policies;
+  for (const std::string& policy : policies) {
+    const bool held = policy == "default" || std::find(bounds.held.begin(), bounds.held.end(),
+                                                       policy) != bounds.held.end();
+    if (!held)
+      return Error{Errc::kInvalidArgument,
+                   "child policies must be subset of parent: the calling token does not have the "
+                   "policy \"" +
+                       policy + "\""};
   }
   return policies;
 }
@@ -142,6 +147,13 @@ std::vector<FieldSpec> token_create_fields() {
       {"no_parent", kBoolean, "Makes the token an orphan (sudo)."},
       {"id", kText, "The token itself, instead of a random one (sudo)."},
       {"type", kText, "\"service\" or \"batch\"."},
+      {"entity_alias", kText, "Whose token it is, by an alias that the token role allows."},
+      {"agent", kText, "Agent whose token it is (of its owner, or sudo)."},
+      {"on_behalf_of", kText, "Human that the agent acts for (herself, or sudo)."},
+      {"sub_agent", kText, "Name of the child task of the calling agent that it is for."},
+      {"max_live_leases", kInteger, "Leases at a time, of it and all tokens below it."},
+      {"max_leases_per_hour", kInteger, "Leases within an hour, of it and all tokens below it."},
+      {"max_lease_ttl", kDuration, "Longest life of a lease of it and all tokens below it."},
   };
 }
 
@@ -160,6 +172,7 @@ std::vector<FieldSpec> token_role_fields() {
       {"token_bound_cidrs", kList, "Networks that a token may be used from."},
       {"token_num_uses", kInteger, "How often a token may be used; 0: without limit."},
       {"token_no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
+      {"allowed_entity_aliases", kList, "Aliases that a token may be made for, with '*'."},
       {"token_type", kText,
        "\"service\" or \"batch\"; \"default-service\" or \"default-batch\" where the request may "
        "choose."},

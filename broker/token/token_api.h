@@ -24,10 +24,19 @@ void add_identity_policies(const std::vector<std::string>& policies, Auth& auth)
 // "data" of a lookup. `secret`: nullptr where the token itself is not known (by accessor).
 Json lookup_data(const Token& token, const Secret* secret, WallTime now);
 
-// The policies of a child token: those asked for, which must be the parent's unless it has sudo, or
-// the role's, or the parent's own. kInvalidArgument says which is not allowed.
-Result<std::vector<std::string>> child_policies(const Token& parent, const Fields& fields,
-                                                const TokenRole* role, bool sudo);
+// What a child token may have of policies.
+struct PolicyBounds {
+  std::vector<std::string> held;    // those that it may have
+  std::vector<std::string> usual;   // those that it gets where none are asked for
+  const TokenRole* role = nullptr;  // where its lists decide, `held` does not
+  bool any = false;                 // whatever is asked for (sudo)
+  bool strict = false;              // never more than `held`, whatever role and sudo say
+  bool of_root = false;             // a root token makes it
+};
+
+// The policies of a child token: those asked for, or the usual ones. kInvalidArgument says which is
+// not allowed.
+Result<std::vector<std::string>> child_policies(const PolicyBounds& bounds, const Fields& fields);
 
 // kInvalidArgument: a name that no policy can have, or one that no token can be given.
 Status check_policy_names(const std::vector<std::string>& names);

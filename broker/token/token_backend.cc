@@ -27,12 +27,14 @@ Result<Response> no_content() {
 }  // namespace
 
 TokenBackend::TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
-                           const LoginService& logins, std::function<TokenMountTtl()> mount_ttl,
+                           const LoginService& logins, Delegation delegation,
+                           std::function<TokenMountTtl()> mount_ttl,
                            std::function<void()> token_ended)
     : tokens_(tokens),
       roles_(roles),
       policies_(policies),
       logins_(logins),
+      delegation_(std::move(delegation)),
       mount_ttl_(std::move(mount_ttl)),
       token_ended_(std::move(token_ended)),
       routes_(make_routes()) {}
@@ -101,9 +103,6 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   spec.path = call.request.path;
   ASSIGN_OR_RETURN(const std::string type, fields.text_or("type", ""));
   ASSIGN_OR_RETURN(spec.type, type_asked(type, role));
-  ASSIGN_OR_RETURN(const std::string alias, fields.text_or("entity_alias", ""));
-  if (!alias.empty()) return invalid("field \"entity_alias\": not supported yet");
-
   ASSIGN_OR_RETURN(spec.ttl, fields.duration_or("ttl", Millis{0}));
   ASSIGN_OR_RETURN(const Millis lease, fields.duration_or("lease", Millis{0}));
   if (spec.ttl == Millis{0}) spec.ttl = lease;
@@ -139,13 +138,10 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   }
   if (spec.meta.size() > kMetaMax) return invalid("field \"meta\": more than 64 keys");
 
-  spec.entity_id = parent.entity_id;
-  spec.on_behalf_of = parent.on_behalf_of;
-  spec.principal_policies = parent.principal_policies;
   spec.certificate = parent.certificate;
   spec.bound_cidrs = parent.bound_cidrs;
   if (role != nullptr) apply_role(*role, spec);
-  ASSIGN_OR_RETURN(spec.policies, child_policies(call.caller->token, fields, role, sudo));
+  RETURN_IF_ERROR(delegation_.apply(call, role, sudo, spec));
   if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
   if (spec.type == TokenType::kBatch) RETURN_IF_ERROR(check_batch(spec));
   const bool unlimited =
@@ -271,6 +267,10 @@ Result<Response> TokenBackend::revoke_orphan(const BackendCall& call) {
   ASSIGN_OR_RETURN(const std::string text, required_text(call.request.data, "token"));
   ASSIGN_OR_RETURN(const auto token, tokens_.find(Secret(text)));
   if (!token) return invalid("token to revoke not found");
+  if (!token->budgets.empty())
+    return invalid(
+        "a token with a budget, its own or one above it, ends with all below it: use "
+        "auth/token/revoke");
   RETURN_IF_ERROR(tokens_.revoke_orphan(*token));
   token_ended_();
   return no_content();

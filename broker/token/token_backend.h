@@ -5,6 +5,7 @@
 #include "broker/auth/login_service.h"
 #include "broker/backend.h"
 #include "broker/policy/policy_store.h"
+#include "broker/token/delegation.h"
 #include "broker/token/token_roles.h"
 #include "broker/token/token_service.h"
 
@@ -16,8 +17,8 @@ class TokenBackend final : public Backend {
   // `mount_ttl` gives the tuned time-to-lives of the mount; `token_ended` is called after a
   // revocation, so that what the token held is cleared away at once.
   TokenBackend(TokenService& tokens, TokenRoles& roles, PolicyStore& policies,
-               const LoginService& logins, std::function<TokenMountTtl()> mount_ttl,
-               std::function<void()> token_ended);
+               const LoginService& logins, Delegation delegation,
+               std::function<TokenMountTtl()> mount_ttl, std::function<void()> token_ended);
 
   const BackendRoutes& routes() const override { return routes_; }
   Result<std::optional<bool>> exists(const BackendCall& call) const override;
@@ -61,6 +62,7 @@ class TokenBackend final : public Backend {
   TokenRoles& roles_;
   PolicyStore& policies_;
   const LoginService& logins_;
+  const Delegation delegation_;
   const std::function<TokenMountTtl()> mount_ttl_;
   const std::function<void()> token_ended_;
   const BackendRoutes routes_;

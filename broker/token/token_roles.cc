@@ -77,6 +77,8 @@ TokenRole from_stored(const Json& stored) {
   role.renewable = stored.at("renewable").get<bool>();
   role.no_default_policy = stored.at("no_default_policy").get<bool>();
   role.token_type = stored.value("token_type", "default-service");  // not in older records
+  role.allowed_entity_aliases =
+      stored.value("allowed_entity_aliases", std::vector<std::string>{});  // likewise
   return role;
 }
 
@@ -94,6 +96,7 @@ Json to_stored(const TokenRole& role) {
           {"orphan", role.orphan},
           {"renewable", role.renewable},
           {"no_default_policy", role.no_default_policy},
+          {"allowed_entity_aliases", role.allowed_entity_aliases},
           {"token_type", role.token_type}};
 }
 
@@ -121,9 +124,8 @@ Status apply_fields(const Json& data, TokenRole& role) {
                    fields.boolean_or("token_no_default_policy", role.no_default_policy));
   ASSIGN_OR_RETURN(role.path_suffix, fields.text_or("path_suffix", role.path_suffix));
   RETURN_IF_ERROR(take_type(fields, role));
-  ASSIGN_OR_RETURN(const auto aliases, fields.comma_list("allowed_entity_aliases"));
-  if (aliases && !aliases->empty())
-    return Error{Errc::kInvalidArgument, "field \"allowed_entity_aliases\": not supported yet"};
+  RETURN_IF_ERROR(take_list(fields, "allowed_entity_aliases", role.allowed_entity_aliases));
+  for (std::string& alias : role.allowed_entity_aliases) alias = lower_case(std::move(alias));
   return ok();
 }
 
@@ -144,6 +146,8 @@ Json to_api(const TokenRole& role) {
               {"token_no_default_policy", role.no_default_policy},
               {"token_period", seconds(role.period)},
               {"token_type", role.token_type}};
+  if (!role.allowed_entity_aliases.empty())
+    out["allowed_entity_aliases"] = role.allowed_entity_aliases;
   if (!role.bound_cidrs.empty()) out["token_bound_cidrs"] = role.bound_cidrs;
   if (role.num_uses > 0) out["token_num_uses"] = role.num_uses;
   return out;

@@ -19,6 +19,7 @@ struct TokenRole {
   std::vector<std::string> disallowed_policies;
   std::vector<std::string> disallowed_policies_glob;
   std::vector<std::string> bound_cidrs;
+  std::vector<std::string> allowed_entity_aliases;  // lower case, with globs
   std::string path_suffix;
   std::string token_type = "default-service";  // service, batch, default-service, default-batch
   Millis explicit_max_ttl{0};

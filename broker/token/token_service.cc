@@ -102,6 +102,9 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
   token.max_ttl = spec.max_ttl;
   token.on_behalf_of = std::move(spec.on_behalf_of);
   token.principal_policies = std::move(spec.principal_policies);
+  token.sub_agent = std::move(spec.sub_agent);
+  token.delegator_policies = std::move(spec.delegator_policies);
+  token.budgets = std::move(spec.budgets);
   token.policies = std::move(spec.policies);
   token.meta = std::move(spec.meta);
   token.bound_cidrs = std::move(spec.bound_cidrs);
@@ -130,6 +133,8 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
   }
   out.secret = spec.id.empty() ? make_service_token(random_) : std::move(spec.id);
   ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
+  for (TokenBudget& budget : token.budgets)
+    if (budget.token.empty()) budget.token = token.id;
   token.accessor = make_accessor(random_);
   RETURN_IF_ERROR(store_.insert(token, now, check));
   return out;

@@ -33,6 +33,9 @@ struct TokenSpec {
   Json renewal;              // see Token
   std::string on_behalf_of;  // likewise
   std::vector<std::string> principal_policies;  // likewise
+  std::string sub_agent;                        // likewise
+  std::vector<std::string> delegator_policies;  // likewise
+  std::vector<TokenBudget> budgets;             // likewise; one without a token is its own
   std::vector<std::string> policies;
   std::map<std::string, std::string> meta;
   std::vector<std::string> bound_cidrs;

@@ -129,6 +129,32 @@ Status end_all(store::Writer& writer, const store::Barrier& barrier, std::deque<
 
 }  // namespace
 
+namespace {
+
+Json to_stored(const std::vector<TokenBudget>& budgets) {
+  Json out = Json::array();
+  for (const TokenBudget& budget : budgets)
+    out.push_back({{"token", budget.token},
+                   {"holder", budget.holder},
+                   {"live_leases_max", budget.live_leases_max},
+                   {"leases_per_hour", budget.leases_per_hour},
+                   {"ttl_max", budget.ttl_max.count()}});
+  return out;
+}
+
+std::vector<TokenBudget> budgets_from_stored(const Json& stored) {
+  std::vector<TokenBudget> budgets;
+  for (const Json& one : stored)
+    budgets.push_back({.token = one.at("token").get<std::string>(),
+                       .holder = one.at("holder").get<std::string>(),
+                       .live_leases_max = one.at("live_leases_max").get<std::int64_t>(),
+                       .leases_per_hour = one.at("leases_per_hour").get<std::int64_t>(),
+                       .ttl_max = Millis{one.at("ttl_max").get<std::int64_t>()}});
+  return budgets;
+}
+
+}  // namespace
+
 Json token_body(const Token& token) {
   return {{"type", kTypes[static_cast<std::size_t>(token.type)]},
           {"path", token.path},
@@ -140,6 +166,9 @@ Json token_body(const Token& token) {
           {"certificate", token.certificate},
           {"on_behalf_of", token.on_behalf_of},
           {"principal_policies", token.principal_policies},
+          {"sub_agent", token.sub_agent},
+          {"delegator_policies", token.delegator_policies},
+          {"budgets", to_stored(token.budgets)},
           {"policies", token.policies},
           {"meta", token.meta},
           {"bound_cidrs", token.bound_cidrs},
@@ -167,6 +196,9 @@ void read_token_body(const Json& body, Token& token) {
   token.certificate = body.value("certificate", "");
   token.on_behalf_of = body.value("on_behalf_of", "");
   token.principal_policies = body.value("principal_policies", std::vector<std::string>{});
+  token.sub_agent = body.value("sub_agent", "");
+  token.delegator_policies = body.value("delegator_policies", std::vector<std::string>{});
+  token.budgets = budgets_from_stored(body.value("budgets", Json::array()));
   token.policies = body.at("policies").get<std::vector<std::string>>();
   token.meta = body.at("meta").get<std::map<std::string, std::string>>();
   token.bound_cidrs = body.at("bound_cidrs").get<std::vector<std::string>>();

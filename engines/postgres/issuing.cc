@@ -107,6 +107,7 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.trace = request.attribution.trace_id;
   lease.entity_name = request.attribution.entity_name;
   lease.human = request.attribution.human;
+  lease.sub_agent = request.attribution.sub_agent;
   lease.requested_by = request.attribution.display_name;
   const std::string policy =
       role.password_policy().empty() ? config.password_policy : role.password_policy();

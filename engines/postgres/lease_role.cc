@@ -124,6 +124,7 @@ Handle LeaseHandle::to_handle() const {
   if (!trace.empty()) fields["trace"] = trace;
   if (!entity_name.empty()) fields["entity_name"] = entity_name;
   if (!human.empty()) fields["human"] = human;
+  if (!sub_agent.empty()) fields["sub_agent"] = sub_agent;
   if (!requested_by.empty()) fields["requested_by"] = requested_by;
   if (role_oid != 0) fields["role_oid"] = role_oid;
   return {target, std::move(fields), database_role};
@@ -147,6 +148,7 @@ Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
   out.trace = text_at(handle.fields, "trace");
   out.entity_name = text_at(handle.fields, "entity_name");
   out.human = text_at(handle.fields, "human");
+  out.sub_agent = text_at(handle.fields, "sub_agent");
   out.requested_by = text_at(handle.fields, "requested_by");
   return out;
 }
@@ -159,6 +161,7 @@ std::string role_mark(std::string_view mount_accessor, std::string_view lease_id
   if (!handle.trace.empty()) mark["trace"] = handle.trace;
   if (!handle.entity_name.empty()) mark["entity_name"] = handle.entity_name;
   if (!handle.human.empty()) mark["human"] = handle.human;
+  if (!handle.sub_agent.empty()) mark["sub_agent"] = handle.sub_agent;
   return dump_json(mark);
 }
 

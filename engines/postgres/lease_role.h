@@ -28,6 +28,7 @@ struct LeaseHandle {
   std::string trace = {};
   std::string entity_name = {};  // for the mark, too
   std::string human = {};
+  std::string sub_agent = {};
   std::string requested_by = {};  // the name of the token that asked
 
   Handle to_handle() const;
