@@ -190,6 +190,8 @@ TEST_F(JwtLogin, RenewalEndsWithTheRole) {
   EXPECT_TRUE(write("auth/token/renew-self", Json::object(), token));
   ASSERT_TRUE(remove("auth/jwt/role/ci"));
   EXPECT_FALSE(write("auth/token/renew-self", Json::object(), token));
+  role("ci", {{"bound_audiences", "curfew"}, {"bound_subject", "build-7"}});
+  EXPECT_FALSE(write("auth/token/renew-self", Json::object(), token)) << "another of that name";
 }
 
 // ---- keys of a server -----------------------------------------------------------------------

@@ -96,6 +96,17 @@ TEST_F(KubernetesLogin, AServiceAccountThatTheClusterVouchesFor) {
   EXPECT_TRUE(login(pod_token_of("data:agent-7")));
 }
 
+TEST_F(KubernetesLogin, RenewalEndsWithTheRole) {
+  const auto answer = login(pod_token_of("data:etl"));
+  ASSERT_TRUE(answer) << answer.error().message;
+  const std::string token = answer->auth->client_token.reveal();
+  role({{"audience", ""}});
+  EXPECT_TRUE(write("auth/token/renew-self", Json::object(), token)) << "it was only changed";
+  ASSERT_TRUE(remove("auth/kubernetes/role/pods"));
+  role(Json::object());
+  EXPECT_FALSE(write("auth/token/renew-self", Json::object(), token)) << "another of that name";
+}
+
 TEST_F(KubernetesLogin, OthersAreRefused) {
   EXPECT_THAT(refusal(login(pod_token_of("data:other")), Errc::kPermissionDenied),
               HasSubstr("name not authorized"));

@@ -1,3 +1,8 @@
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "tests/broker_auth/auth_world.h"
@@ -274,7 +279,7 @@ TEST_F(OidcLogin, DirectlyToTheServer) {
   const auto poll = [&](const std::string& nonce) {
     return as_stranger("auth/oidc/oidc/poll", {{"state", begun.state}, {"client_nonce", nonce}});
   };
-  EXPECT_EQ(refusal(poll("n-1")), "authorization_pending");
+  EXPECT_EQ(refusal(poll("n-1"), Errc::kConflict), "authorization_pending");
   EXPECT_THAT(refusal(poll("n-2")), HasSubstr("OAuth state"));
   const std::string code = authorize(begun);
   const auto page = come_back(begun.state, code);
@@ -286,6 +291,92 @@ TEST_F(OidcLogin, DirectlyToTheServer) {
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_THAT(answer->auth->policies, Contains("ci"));
   EXPECT_THAT(refusal(poll("n-1")), HasSubstr("OAuth state"));
+}
+
+TEST_F(OidcLogin, AskingWhetherItIsOverIsNoFailedLogin) {
+  must_write("sys/config/login-limits", {{"failures_per_address", 3}, {"failures_per_name", 3}});
+  must_write("auth/oidc/role/people", {{"callback_mode", "direct"}});
+  const Begun begun = begin({{"client_nonce", "n-1"}});
+  const auto poll = [&] {
+    return as_stranger("auth/oidc/oidc/poll", {{"state", begun.state}, {"client_nonce", "n-1"}});
+  };
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(refusal(poll(), Errc::kConflict), "authorization_pending") << i;
+  ASSERT_TRUE(come_back(begun.state, authorize(begun)));
+  EXPECT_TRUE(poll());
+}
+
+TEST_F(OidcLogin, NobodyPushesOutTheLoginsOfOthers) {
+  extra_.remote_address = "203.0.113.7";
+  const Begun first = begin();
+  extra_.remote_address = "198.51.100.9";
+  const Json wanted = {{"role", "people"}, {"redirect_uri", kRedirect}};
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(write("auth/oidc/oidc/auth_url", wanted, "")) << i;
+  EXPECT_THAT(refusal(write("auth/oidc/oidc/auth_url", wanted, ""), Errc::kQuotaExceeded),
+              HasSubstr("from your address"));
+  extra_.remote_address = "203.0.113.7";
+  EXPECT_TRUE(come_back(first.state, authorize(first)));
+  begin();
+  extra_.remote_address = "198.51.100.9";
+  clock_.advance(Millis{5 * 60'000});
+  EXPECT_TRUE(write("auth/oidc/oidc/auth_url", wanted, "")) << "those before are over";
+}
+
+TEST(OidcRequestsTest, when_all_places_are_taken_none_begins_and_none_is_lost) {
+  fakes::ManualClock clock(from_unix_millis(1'800'000'000'000));
+  SystemRandom random;
+  jwt::OidcRequests requests(clock, random);
+  const auto begin = [&](const std::string& address) {
+    jwt::OidcRequest request;
+    request.address = address;
+    return requests.begin(std::move(request));
+  };
+  std::string first;
+  for (int i = 0; i < 10'000; ++i) {
+    const auto begun = begin(std::to_string(i / 100));
+    ASSERT_TRUE(begun);
+    if (i == 0) first = begun->state;
+  }
+  const auto refused = begin("another");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kOverloaded);
+  EXPECT_TRUE(requests.take(first));
+  EXPECT_TRUE(begin("another"));
+}
+
+TEST_F(OidcLogin, AProviderThatHangsHoldsUpEightLogins) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int asked = 0;
+  bool open = false;
+  server_.on("/token", [&](const HttpsCall&) -> HttpsReply {
+    std::unique_lock lock(mutex);
+    ++asked;
+    changed.wait_for(lock, std::chrono::seconds{30}, [&] { return open; });
+    return {.status = 500, .body = "{}"};
+  });
+  std::map<Errc, int> outcomes;
+  std::vector<std::thread> callers;
+  std::vector<Request> requests(24, extra_);
+  for (Request& request : requests) {
+    request.operation = Operation::kRead;
+    request.path = "auth/oidc/oidc/callback";
+    request.data = {{"state", begin().state}, {"code", "x"}};
+  }
+  for (const Request& request : requests) {
+    callers.emplace_back([&] {
+      const auto answer = broker_->handle(request);
+      const std::scoped_lock lock(mutex);
+      ++outcomes[answer ? Errc::kInternal : answer.error().code];
+      if (outcomes[Errc::kOverloaded] == 16) open = true;
+      changed.notify_all();
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  server_.settle();
+  EXPECT_EQ(asked, 8);
+  EXPECT_EQ(outcomes[Errc::kOverloaded], 16);
+  EXPECT_EQ(outcomes[Errc::kUnavailable], 8);
 }
 
 }  // namespace

@@ -9,13 +9,9 @@ namespace curfew::broker::jwt {
 namespace {
 
 constexpr std::string_view kConfigKey = "config";
-constexpr std::string_view kRoles = "role/";
 constexpr std::size_t kClientNonceBytesMax = 256;
 constexpr std::size_t kCodeBytesMax = 4'096;
-
-std::string role_key(const std::string& name) {
-  return std::string(kRoles) + name;
-}
+constexpr int kExchangesMax = 8;
 
 // Vault's clients know a token that is not believed as a bad request.
 Error as_bad_request(Error error) {
@@ -48,25 +44,12 @@ std::string printable_code(std::string text) {
 JwtMethod::JwtMethod(std::string type, AuthServices services)
     : type_(std::move(type)),
       services_(std::move(services)),
+      roles_(services_.storage, services_.random, role_from_stored),
       requests_(services_.clock, services_.random),
+      exchanges_(kExchangesMax),
       routes_(make_routes()) {}
 
-Result<std::optional<bool>> JwtMethod::exists(const BackendCall& call) const {
-  if (!call.params.contains("name")) return std::optional<bool>{};
-  ASSIGN_OR_RETURN(const auto found, role(lower_case(call.param("name"))));
-  return std::optional<bool>{found.has_value()};
-}
-
-Result<TokenRules> JwtMethod::renew(const Json& renewal, const Request&) const {
-  ASSIGN_OR_RETURN(const std::string name, Fields(renewal).text_or("role", ""));
-  ASSIGN_OR_RETURN(const auto found, role(name));
-  if (!found)
-    return Error{Errc::kInvalidArgument,
-                 "role \"" + name + "\" does not exist any more; log in again"};
-  return found->tokens;
-}
-
-// ---- configuration and roles ----------------------------------------------------------------
+// ---- configuration ----------------------------------------------------------------------------
 
 Result<Response> JwtMethod::read_config(const BackendCall&) {
   ASSIGN_OR_RETURN(const auto stored, services_.storage.get(kConfigKey));
@@ -82,45 +65,6 @@ Result<Response> JwtMethod::write_config(const BackendCall& call) {
   RETURN_IF_ERROR(verifier.probe());
   RETURN_IF_ERROR(services_.storage.put(kConfigKey, stored));
   return Response{};
-}
-
-Result<std::optional<JwtRole>> JwtMethod::role(const std::string& name) const {
-  std::optional<JwtRole> found;
-  if (name.empty()) return found;
-  ASSIGN_OR_RETURN(const auto stored, services_.storage.get(role_key(name)));
-  if (!stored) return found;
-  ASSIGN_OR_RETURN(found, role_from_stored(*stored));
-  return found;
-}
-
-Result<Response> JwtMethod::read_role(const BackendCall& call) {
-  ASSIGN_OR_RETURN(const auto found, role(lower_case(call.param("name"))));
-  if (!found) return Error{Errc::kNotFound, ""};
-  return Response{.data = to_api(*found)};
-}
-
-Result<Response> JwtMethod::write_role(const BackendCall& call) {
-  const std::string key = role_key(lower_case(call.param("name")));
-  RETURN_IF_ERROR(services_.storage.write([&](engines::StorageWriter& writer) -> Status {
-    JwtRole role;
-    ASSIGN_OR_RETURN(const auto stored, writer.get(key));
-    if (stored) {
-      ASSIGN_OR_RETURN(role, role_from_stored(*stored));
-    }
-    RETURN_IF_ERROR(apply_fields(call.request.data, role));
-    return writer.put(key, to_stored(role));
-  }));
-  return Response{};
-}
-
-Result<Response> JwtMethod::delete_role(const BackendCall& call) {
-  RETURN_IF_ERROR(services_.storage.remove(role_key(lower_case(call.param("name")))));
-  return Response{};
-}
-
-Result<Response> JwtMethod::list_roles(const BackendCall&) {
-  ASSIGN_OR_RETURN(auto names, services_.storage.list(kRoles));
-  return Response{.data = {{"keys", std::move(names)}}};
 }
 
 Result<std::shared_ptr<const Verifier>> JwtMethod::verifier() const {
@@ -148,7 +92,7 @@ Result<Response> JwtMethod::login(const BackendCall& call) {
   if (name.empty()) return Error{Errc::kInvalidArgument, "missing role"};
   const auto claims = verifier->believe(token);
   if (!claims) return as_bad_request(claims.error());
-  ASSIGN_OR_RETURN(const auto found, role(name));
+  ASSIGN_OR_RETURN(const auto found, roles_.find(name));
   if (!found) return unknown_role(name);
   if (found->type != JwtRole::Type::kJwt)
     return Error{Errc::kInvalidArgument, "role with oidc role_type is not allowed"};
@@ -159,7 +103,7 @@ Result<Response> JwtMethod::login(const BackendCall& call) {
 
 Result<std::shared_ptr<const Login>> JwtMethod::login_of(const Json& claims,
                                                          const std::string& role_name,
-                                                         const JwtRole& role,
+                                                         const StoredRole<JwtRole>& role,
                                                          const BackendCall& call) const {
   const bool oidc = role.type == JwtRole::Type::kOidc;
   const auto& cidrs = role.tokens.bound_cidrs;
@@ -178,7 +122,7 @@ Result<std::shared_ptr<const Login>> JwtMethod::login_of(const Json& claims,
   login.metadata = std::move(subject.metadata);
   login.groups = std::move(subject.groups);
   login.rules = role.tokens;
-  login.renewal = {{"role", role_name}};
+  login.renewal = RoleStore<JwtRole>::renewal(role_name, role);
   return std::shared_ptr<const Login>(std::make_shared<Login>(std::move(login)));
 }
 
@@ -192,7 +136,7 @@ Result<Response> JwtMethod::auth_url(const BackendCall& call) {
   ASSIGN_OR_RETURN(const auto verifier, this->verifier());
   ASSIGN_OR_RETURN(const std::string wanted, fields.text_or("role", ""));
   const std::string name = wanted.empty() ? verifier->config().default_role : lower_case(wanted);
-  ASSIGN_OR_RETURN(const auto found, role(name));
+  ASSIGN_OR_RETURN(const auto found, roles_.find(name));
   if (!found || found->type != JwtRole::Type::kOidc) return no_browser_login(name);
   const auto& allowed = found->allowed_redirect_uris;
   if (std::find(allowed.begin(), allowed.end(), redirect_uri) == allowed.end())
@@ -202,12 +146,14 @@ Result<Response> JwtMethod::auth_url(const BackendCall& call) {
     return Error{
         Errc::kInvalidArgument,
         "missing client_nonce: with callback_mode \"direct\" it is what fetches the token"};
-  const auto begun = requests_.begin({.role = name,
-                                      .redirect_uri = redirect_uri,
-                                      .nonce = {},
-                                      .code_verifier = {},
-                                      .client_nonce = client_nonce,
-                                      .polled = direct});
+  ASSIGN_OR_RETURN(const auto begun,
+                   requests_.begin({.role = name,
+                                    .redirect_uri = redirect_uri,
+                                    .nonce = {},
+                                    .code_verifier = {},
+                                    .client_nonce = client_nonce,
+                                    .polled = direct,
+                                    .address = address_group(call.request.remote_address)}));
   ASSIGN_OR_RETURN(std::string url, verifier->authorization_url(*found, begun));
   Json data = {{"auth_url", std::move(url)}};
   if (direct) {
@@ -229,7 +175,7 @@ Result<std::shared_ptr<const Login>> JwtMethod::finish_browser(const OidcRequest
     return Error{Errc::kInvalidArgument, "OAuth code parameter not provided"};
   ASSIGN_OR_RETURN(const auto verifier, this->verifier());
   // It may have been changed or deleted since the login began.
-  ASSIGN_OR_RETURN(const auto found, role(request.role));
+  ASSIGN_OR_RETURN(const auto found, roles_.find(request.role));
   if (!found || found->type != JwtRole::Type::kOidc) return unknown_role(request.role);
   ASSIGN_OR_RETURN(const Json claims, verifier->claims_for_code(request, Secret(std::move(code))));
   return login_of(claims, request.role, *found, call);
@@ -239,6 +185,8 @@ Result<Response> JwtMethod::callback(const BackendCall& call) {
   const Fields fields(call.request.data);
   ASSIGN_OR_RETURN(const std::string state, fields.text_or("state", ""));
   ASSIGN_OR_RETURN(const std::string client_nonce, fields.text_or("client_nonce", ""));
+  // Before the request is taken: whoever finds none free may come back with the same answer.
+  ASSIGN_OR_RETURN(const auto slot, exchanges_.take());
   const auto request = requests_.take(state);
   if (!request)
     return Error{Errc::kInvalidArgument,
@@ -264,7 +212,8 @@ Result<Response> JwtMethod::poll(const BackendCall& call) {
   ASSIGN_OR_RETURN(const std::string state, fields.text_or("state", ""));
   ASSIGN_OR_RETURN(const std::string client_nonce, fields.text_or("client_nonce", ""));
   ASSIGN_OR_RETURN(auto login, requests_.poll(state, client_nonce));
-  if (login == nullptr) return Error{Errc::kInvalidArgument, "authorization_pending"};
+  // No failure: nothing was proven yet, nor found wrong.
+  if (login == nullptr) return Error{Errc::kConflict, "authorization_pending"};
   return Response{.login = std::move(login)};
 }
 

@@ -8,6 +8,8 @@
 #include "broker/auth/jwt/jwt_role.h"
 #include "broker/auth/jwt/oidc_requests.h"
 #include "broker/auth/jwt/verifier.h"
+#include "broker/auth/remote_value.h"
+#include "broker/auth/role_store.h"
 
 namespace curfew::broker::jwt {
 
@@ -20,16 +22,16 @@ class JwtMethod final : public AuthMethod {
 
   std::string_view type() const override { return type_; }
   const BackendRoutes& routes() const override { return routes_; }
-  Result<std::optional<bool>> exists(const BackendCall& call) const override;
-  Result<TokenRules> renew(const Json& renewal, const Request& request) const override;
+  Result<std::optional<bool>> exists(const BackendCall& call) const override {
+    return roles_.exists(call);
+  }
+  Result<TokenRules> renew(const Json& renewal, const Request&) const override {
+    return roles_.renewed(renewal);
+  }
 
  private:
   Result<Response> read_config(const BackendCall& call);
   Result<Response> write_config(const BackendCall& call);
-  Result<Response> read_role(const BackendCall& call);
-  Result<Response> write_role(const BackendCall& call);
-  Result<Response> delete_role(const BackendCall& call);
-  Result<Response> list_roles(const BackendCall& call);
 
   Result<Response> login(const BackendCall& call);
   Result<Response> auth_url(const BackendCall& call);
@@ -38,20 +40,23 @@ class JwtMethod final : public AuthMethod {
 
   // The verifier of the configuration as it is stored now. kInvalidArgument: there is none.
   Result<std::shared_ptr<const Verifier>> verifier() const;
-  Result<std::optional<JwtRole>> role(const std::string& name) const;
   // The outcome of the provider's answer to `request`.
   Result<std::shared_ptr<const Login>> finish_browser(const OidcRequest& request,
                                                       const BackendCall& call);
   // What the role says of claims that were believed.
   Result<std::shared_ptr<const Login>> login_of(const Json& claims, const std::string& role_name,
-                                                const JwtRole& role, const BackendCall& call) const;
+                                                const StoredRole<JwtRole>& role,
+                                                const BackendCall& call) const;
 
   BackendHandler to(Result<Response> (JwtMethod::*method)(const BackendCall&));
   BackendRoutes make_routes();
 
   const std::string type_;
   const AuthServices services_;
+  RoleStore<JwtRole> roles_;
   OidcRequests requests_;
+  // Logins that the provider is being asked about: one that hangs must not take every thread.
+  Slots exchanges_;
   const BackendRoutes routes_;
   mutable std::mutex mutex_;
   mutable Json verifier_config_;  // what verifier_ was made of; guarded by mutex_

@@ -31,13 +31,7 @@ BackendRoutes JwtMethod::make_routes() {
   };
   add({.pattern = "config", .summary = "Whom the mount believes.", .fields = config_fields()},
       {{kRead, to(&JwtMethod::read_config)}, {kUpdate, to(&JwtMethod::write_config)}});
-  add({.pattern = "role", .summary = "Lists the roles."}, {{kList, to(&JwtMethod::list_roles)}});
-  add({.pattern = "role/{name}",
-       .summary = "Which tokens one may log in with, and what they get.",
-       .fields = role_fields()},
-      {{kRead, to(&JwtMethod::read_role)},
-       {kUpdate, to(&JwtMethod::write_role)},
-       {kDelete, to(&JwtMethod::delete_role)}});
+  roles_.add_routes("Which tokens one may log in with, and what they get.", role_fields(), routes);
   add({.pattern = "login",
        .summary = "Logs in with a signed token.",
        .fields = {role_field(), {"jwt", FieldType::kText, "The token.", true}},

@@ -1,11 +1,12 @@
 #include "broker/auth/jwt/oidc_requests.h"
 
-#include <algorithm>
+#include <iterator>
 
 namespace curfew::broker::jwt {
 namespace {
 
 constexpr std::size_t kRequestsMax = 10'000;
+constexpr std::size_t kRequestsPerAddressMax = 100;
 constexpr Millis kLife{5 * 60'000};
 constexpr std::size_t kStateLength = 32;     // base62: 190 bits
 constexpr std::size_t kVerifierLength = 64;  // RFC 7636: 43 to 128
@@ -18,30 +19,44 @@ Error unknown() {
 
 }  // namespace
 
-OidcRequests::Begun OidcRequests::begin(OidcRequest request) {
+Result<OidcRequests::Begun> OidcRequests::begin(OidcRequest request) {
   request.nonce = random_base62(random_, kStateLength);
   request.code_verifier = Secret(random_base62(random_, kVerifierLength));
   Begun begun{random_base62(random_, kStateLength), std::move(request)};
   const std::scoped_lock lock(mutex_);
-  make_room();
+  RETURN_IF_ERROR(make_room(begun.request.address));
+  ++of_addresses_[begun.request.address];
   entries_[begun.state] = Entry{.request = begun.request, .until = clock_.steady() + kLife};
   return begun;
 }
 
-void OidcRequests::make_room() {
-  if (entries_.size() < kRequestsMax) return;
+Status OidcRequests::make_room(const std::string& address) {
+  const auto own = of_addresses_.find(address);
+  const bool own_full = own != of_addresses_.end() && own->second >= kRequestsPerAddressMax;
+  if (entries_.size() < kRequestsMax && !own_full) return ok();
   const SteadyTime now = clock_.steady();
-  std::erase_if(entries_, [&](const auto& entry) { return entry.second.until <= now; });
-  if (entries_.size() < kRequestsMax) return;
-  entries_.erase(std::min_element(
-      entries_.begin(), entries_.end(),
-      [](const auto& a, const auto& b) { return a.second.until < b.second.until; }));
+  for (auto it = entries_.begin(); it != entries_.end();)
+    it = it->second.until <= now ? erase(it) : std::next(it);
+  const auto left = of_addresses_.find(address);
+  if (left != of_addresses_.end() && left->second >= kRequestsPerAddressMax)
+    return Error{Errc::kQuotaExceeded,
+                 "too many logins from your address have begun and are not over; finish them, or "
+                 "try again in five minutes"};
+  if (entries_.size() < kRequestsMax) return ok();
+  return Error{Errc::kOverloaded,
+               "too many logins through the browser have begun; try again in some minutes"};
 }
 
-std::map<std::string, OidcRequests::Entry>::iterator OidcRequests::find(const std::string& state) {
+OidcRequests::Entries::iterator OidcRequests::erase(Entries::iterator at) {
+  const auto own = of_addresses_.find(at->second.request.address);
+  if (--own->second == 0) of_addresses_.erase(own);
+  return entries_.erase(at);
+}
+
+OidcRequests::Entries::iterator OidcRequests::find(const std::string& state) {
   const auto it = entries_.find(state);
   if (it == entries_.end() || it->second.until > clock_.steady()) return it;
-  entries_.erase(it);
+  erase(it);
   return entries_.end();
 }
 
@@ -53,7 +68,7 @@ std::optional<OidcRequest> OidcRequests::take(const std::string& state) {
   if (request.polled)
     it->second.answered = true;
   else
-    entries_.erase(it);
+    erase(it);
   return request;
 }
 
@@ -72,7 +87,7 @@ Result<std::shared_ptr<const Login>> OidcRequests::poll(const std::string& state
     return unknown();
   if (!it->second.outcome) return std::shared_ptr<const Login>{};
   auto outcome = std::move(*it->second.outcome);
-  entries_.erase(it);
+  erase(it);
   return outcome;
 }
 

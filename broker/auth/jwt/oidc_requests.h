@@ -22,11 +22,12 @@ struct OidcRequest {
   Secret code_verifier;      // of which the provider has the hash (PKCE)
   std::string client_nonce;  // what the client must know at the end; may be empty
   bool polled = false;       // the client asks for the outcome by poll()
+  std::string address = {};  // of who began it; see address_group()
 };
 
 // The logins under way, by their state. In memory: after a restart they begin again. Each ends
-// within five minutes, is good for one answer, and only so many are kept: beyond that the oldest
-// makes room, or a caller whom nobody knows could keep all others out. Thread-safe.
+// within five minutes, is good for one answer, and only so many are kept, few of one address:
+// beyond that none begins, so that nobody pushes out what others have begun. Thread-safe.
 class OidcRequests {
  public:
   OidcRequests(const Clock& clock, Random& random) : clock_(clock), random_(random) {}
@@ -35,7 +36,8 @@ class OidcRequests {
     std::string state;
     OidcRequest request;  // with nonce and code_verifier
   };
-  Begun begin(OidcRequest request);
+  // kQuotaExceeded: too many from this address. kOverloaded: too many from all.
+  Result<Begun> begin(OidcRequest request);
 
   // Takes the request out: an answer of the provider is tried once. nullopt: unknown, over, or
   // too old.
@@ -57,13 +59,18 @@ class OidcRequests {
     std::optional<Result<std::shared_ptr<const Login>>> outcome = {};
   };
 
-  void make_room();  // REQUIRES: mutex_ is held
-  std::map<std::string, Entry>::iterator find(const std::string& state);  // likewise
+  using Entries = std::map<std::string, Entry>;
+
+  // REQUIRES: mutex_ is held.
+  Status make_room(const std::string& address);
+  Entries::iterator find(const std::string& state);
+  Entries::iterator erase(Entries::iterator at);
 
   const Clock& clock_;
   Random& random_;
   std::mutex mutex_;
-  std::map<std::string, Entry> entries_;  // by state; guarded by mutex_
+  Entries entries_;                                  // by state; guarded by mutex_
+  std::map<std::string, std::size_t> of_addresses_;  // how many of entries_; likewise
 };
 
 }  // namespace curfew::broker::jwt

@@ -15,13 +15,8 @@ namespace {
 using enum Operation;
 
 constexpr std::string_view kConfigKey = "config";
-constexpr std::string_view kRoles = "role/";
 constexpr int kReviewsMax = 8;
 constexpr std::size_t kPodFileBytesMax = std::size_t{256} << 10;
-
-std::string role_key(const std::string& name) {
-  return std::string(kRoles) + name;
-}
 
 Error denied(std::string why = "permission denied") {
   return {Errc::kPermissionDenied, std::move(why)};
@@ -59,7 +54,7 @@ Status check_locally(const KubernetesConfig& config, const std::string& token) {
 }
 
 Login login_of(const ServiceAccount& account, const std::string& role_name,
-               const KubernetesRole& role) {
+               const StoredRole<KubernetesRole>& role) {
   Login login;
   login.alias = role.alias_is_name ? account.name_space + "/" + account.name : account.uid;
   login.display_name = account.name_space + "-" + account.name;
@@ -70,7 +65,7 @@ Login login_of(const ServiceAccount& account, const std::string& role_name,
   login.metadata = login.alias_metadata;
   login.metadata["role"] = role_name;
   login.rules = role.tokens;
-  login.renewal = {{"role", role_name}};
+  login.renewal = RoleStore<KubernetesRole>::renewal(role_name, role);
   return login;
 }
 
@@ -79,23 +74,9 @@ Login login_of(const ServiceAccount& account, const std::string& role_name,
 KubernetesMethod::KubernetesMethod(AuthServices services, KubernetesSurroundings surroundings)
     : services_(std::move(services)),
       surroundings_(std::move(surroundings)),
+      roles_(services_.storage, services_.random, role_from_stored),
       reviews_(kReviewsMax),
       routes_(make_routes()) {}
-
-Result<std::optional<bool>> KubernetesMethod::exists(const BackendCall& call) const {
-  if (!call.params.contains("name")) return std::optional<bool>{};
-  ASSIGN_OR_RETURN(const auto found, role(lower_case(call.param("name"))));
-  return std::optional<bool>{found.has_value()};
-}
-
-Result<TokenRules> KubernetesMethod::renew(const Json& renewal, const Request&) const {
-  ASSIGN_OR_RETURN(const std::string name, Fields(renewal).text_or("role", ""));
-  ASSIGN_OR_RETURN(const auto found, role(name));
-  if (!found)
-    return Error{Errc::kInvalidArgument,
-                 "role \"" + name + "\" does not exist any more; log in again"};
-  return found->tokens;
-}
 
 Result<KubernetesConfig> KubernetesMethod::config() const {
   ASSIGN_OR_RETURN(const auto stored, services_.storage.get(kConfigKey));
@@ -116,44 +97,6 @@ Result<Response> KubernetesMethod::write_config(const BackendCall& call) {
   ASSIGN_OR_RETURN(const auto config, config_from_api(call.request.data));
   RETURN_IF_ERROR(services_.storage.put(kConfigKey, to_stored(config)));
   return Response{};
-}
-
-Result<std::optional<KubernetesRole>> KubernetesMethod::role(const std::string& name) const {
-  std::optional<KubernetesRole> found;
-  ASSIGN_OR_RETURN(const auto stored, services_.storage.get(role_key(name)));
-  if (!stored) return found;
-  ASSIGN_OR_RETURN(found, role_from_stored(*stored));
-  return found;
-}
-
-Result<Response> KubernetesMethod::read_role(const BackendCall& call) {
-  ASSIGN_OR_RETURN(const auto found, role(lower_case(call.param("name"))));
-  if (!found) return Error{Errc::kNotFound, ""};
-  return Response{.data = to_api(*found)};
-}
-
-Result<Response> KubernetesMethod::write_role(const BackendCall& call) {
-  const std::string key = role_key(lower_case(call.param("name")));
-  RETURN_IF_ERROR(services_.storage.write([&](engines::StorageWriter& writer) -> Status {
-    KubernetesRole role;
-    ASSIGN_OR_RETURN(const auto stored, writer.get(key));
-    if (stored) {
-      ASSIGN_OR_RETURN(role, role_from_stored(*stored));
-    }
-    RETURN_IF_ERROR(apply_fields(call.request.data, role));
-    return writer.put(key, to_stored(role));
-  }));
-  return Response{};
-}
-
-Result<Response> KubernetesMethod::delete_role(const BackendCall& call) {
-  RETURN_IF_ERROR(services_.storage.remove(role_key(lower_case(call.param("name")))));
-  return Response{};
-}
-
-Result<Response> KubernetesMethod::list_roles(const BackendCall&) {
-  ASSIGN_OR_RETURN(auto names, services_.storage.list(kRoles));
-  return Response{.data = {{"keys", std::move(names)}}};
 }
 
 Result<ServiceAccount> KubernetesMethod::review(const KubernetesConfig& config,
@@ -190,7 +133,7 @@ Result<Response> KubernetesMethod::login(const BackendCall& call) {
   const std::string name = lower_case(given);
   ASSIGN_OR_RETURN(const auto config, this->config());
   RETURN_IF_ERROR(check_locally(config, token));
-  ASSIGN_OR_RETURN(const auto found, role(name));
+  ASSIGN_OR_RETURN(const auto found, roles_.find(name));
   ASSIGN_OR_RETURN(const auto account, review(config, token, found ? found->audience : ""));
   if (!found) return Error{Errc::kInvalidArgument, "invalid role name \"" + name + "\""};
   const auto& cidrs = found->tokens.bound_cidrs;
@@ -213,14 +156,7 @@ BackendRoutes KubernetesMethod::make_routes() {
   add({.pattern = "config", .summary = "Which cluster is asked.", .fields = config_fields()},
       {{kRead, to(&KubernetesMethod::read_config)},
        {kUpdate, to(&KubernetesMethod::write_config)}});
-  add({.pattern = "role", .summary = "Lists the roles."},
-      {{kList, to(&KubernetesMethod::list_roles)}});
-  add({.pattern = "role/{name}",
-       .summary = "Which service accounts may log in, and what they get.",
-       .fields = role_fields()},
-      {{kRead, to(&KubernetesMethod::read_role)},
-       {kUpdate, to(&KubernetesMethod::write_role)},
-       {kDelete, to(&KubernetesMethod::delete_role)}});
+  roles_.add_routes("Which service accounts may log in, and what they get.", role_fields(), routes);
   add({.pattern = "login",
        .summary = "Logs in with the token of a service account.",
        .fields = {{"role", FieldType::kText, "The role.", true},

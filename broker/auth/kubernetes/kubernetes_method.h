@@ -7,6 +7,7 @@
 #include "broker/auth/kubernetes/kubernetes_settings.h"
 #include "broker/auth/kubernetes/token_review.h"
 #include "broker/auth/remote_value.h"
+#include "broker/auth/role_store.h"
 
 namespace curfew::broker::kubernetes {
 
@@ -25,20 +26,19 @@ class KubernetesMethod final : public AuthMethod {
 
   std::string_view type() const override { return "kubernetes"; }
   const BackendRoutes& routes() const override { return routes_; }
-  Result<std::optional<bool>> exists(const BackendCall& call) const override;
-  Result<TokenRules> renew(const Json& renewal, const Request& request) const override;
+  Result<std::optional<bool>> exists(const BackendCall& call) const override {
+    return roles_.exists(call);
+  }
+  Result<TokenRules> renew(const Json& renewal, const Request&) const override {
+    return roles_.renewed(renewal);
+  }
 
  private:
   Result<Response> read_config(const BackendCall& call);
   Result<Response> write_config(const BackendCall& call);
-  Result<Response> read_role(const BackendCall& call);
-  Result<Response> write_role(const BackendCall& call);
-  Result<Response> delete_role(const BackendCall& call);
-  Result<Response> list_roles(const BackendCall& call);
   Result<Response> login(const BackendCall& call);
 
   Result<KubernetesConfig> config() const;
-  Result<std::optional<KubernetesRole>> role(const std::string& name) const;
   Result<ServiceAccount> review(const KubernetesConfig& config, const std::string& token,
                                 const std::string& audience);
 
@@ -47,6 +47,7 @@ class KubernetesMethod final : public AuthMethod {
 
   const AuthServices services_;
   const KubernetesSurroundings surroundings_;
+  RoleStore<KubernetesRole> roles_;
   Slots reviews_;  // at once: an API server that hangs must not take every thread
   const BackendRoutes routes_;
 };
