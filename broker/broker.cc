@@ -78,7 +78,15 @@ struct Broker::Parts {
                 [this] { reaper.wake(); },
                 [this](const std::string& accessor) { caretaker.wake(accessor); }}),
         auth_mounts({d.database, records, d.keyring, d.auth_methods, d.clock, d.random, d.log,
-                     [this] { reaper.wake(); }}),
+                     [this] { reaper.wake(); },
+                     [this](const std::string& accessor, const std::string& alias) {
+                       return identities.retire_login(accessor, alias);
+                     },
+                     [this](const std::string& accessor) -> Status {
+                       RETURN_IF_ERROR(lease_store.end_all({.token = lease_group_of(accessor)},
+                                                           d.clock.wall()));
+                       return ok();
+                     }}),
         authorities(policies, identities),
         login_guard(d.database, records, d.clock, d.log),
         logins({auth_mounts, identities, tokens, policies, login_guard,
@@ -94,8 +102,8 @@ struct Broker::Parts {
         end_operations({d.database, records, lease_store, token_store, lockdowns, d.clock, d.random,
                         d.log, [this] { reaper.wake(); }, options.lease_ends.retention}),
         token_budgets(d.database, records),
-        wraps(d.database, records, d.keyring, token_store, lease_store, lockdowns, d.clock,
-              d.random, d.log),
+        wraps(d.database, records, d.keyring, token_store, lease_store, lockdowns, identities,
+              d.clock, d.random, d.log),
         leases(lease_store, claims, revoker, mounts, d.clock, d.random, d.log,
                [this] { reaper.wake(); }),
         retries(

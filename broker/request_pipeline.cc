@@ -497,6 +497,15 @@ Result<Response> RequestPipeline::serve_backend(Course& course) {
   return (*course.backend_handler)(call);
 }
 
+// Whether the auth method is still there by whose login a token without a row was made; others
+// ended with it.
+Status RequestPipeline::check_method(const store::Reader& reader, const Token& token) const {
+  if (!token.is_batch() || token.mount.empty()) return ok();
+  const auto mount = parts_.auth_mounts.by_accessor(token.mount);
+  if (mount == nullptr || !parts_.auth_mounts.check_open(reader, mount->entry)) return denied();
+  return ok();
+}
+
 namespace {
 
 // The longest life of a lease that the agent, or a budget of the token, allows; 0: no limit.
@@ -536,6 +545,7 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
          .attribution = course.attribution,
          .admit = [&](store::Writer& writer, const Lease& lease) -> Status {
            RETURN_IF_ERROR(parts_.lockdowns.check(writer, subject_of(lease)));
+           RETURN_IF_ERROR(check_method(writer, course.caller->token));
            if (standing != nullptr)
              RETURN_IF_ERROR(check_agent_budget(writer, *standing, course.mount_path, lease));
            QuotaSubject subject = quota_subject(course);

@@ -72,6 +72,7 @@ class RequestPipeline {
   Status find_route(Course& course) const;
   Status believe(Course& course);
   static bool opens_own_wrap(const Course& course);
+  Status check_method(const store::Reader& reader, const Token& token) const;
   Status decide_operation(Course& course) const;
   Status decide(Course& course) const;
   static QuotaSubject quota_subject(const Course& course);

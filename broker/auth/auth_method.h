@@ -27,6 +27,9 @@ struct AuthServices {
   const Clock& clock;
   Random& random;
   Log& log;
+  // To be called when who logged in by this alias is removed, before and after: the next one of
+  // that name is somebody else. May block on the store, so not inside a write of `storage`.
+  std::function<Status(const std::string& alias)> retire_login = {};
 };
 
 // A way to log in, at work at auth/<path>/. Its paths are a Backend's; one that logs somebody in

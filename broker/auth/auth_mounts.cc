@@ -31,9 +31,13 @@ Result<std::shared_ptr<const AuthMount>> AuthMounts::make_mount(MountEntry entry
   auto core = std::make_shared<AuthMount::Core>();
   core->storage = std::make_unique<SealedMountStorage>(dependencies_.database,
                                                        dependencies_.records, storage_scope(entry));
+  auto retire_login = [this, accessor = entry.accessor](const std::string& alias) {
+    return dependencies_.retire_login(accessor, alias);
+  };
   ASSIGN_OR_RETURN(core->method,
                    (*factory)({entry.accessor, entry.options, *core->storage, dependencies_.barrier,
-                               dependencies_.clock, dependencies_.random, dependencies_.log}));
+                               dependencies_.clock, dependencies_.random, dependencies_.log,
+                               std::move(retire_login)}));
   return std::shared_ptr<const AuthMount>(
       std::make_shared<AuthMount>(AuthMount{std::move(entry), std::move(core)}));
 }
@@ -143,7 +147,11 @@ Status AuthMounts::change(const std::string& path,
   } else {
     ASSIGN_OR_RETURN(mount, make_mount(entry));
   }
-  RETURN_IF_ERROR(store_entry(entry));
+  // A removal that is under way has taken the entry away already, and it must not come back.
+  RETURN_IF_ERROR(dependencies_.database.write([&](store::Writer& writer) -> Status {
+    if (!check_open(writer, entry)) return no_such_mount(path);
+    return dependencies_.records.put(writer, kScope, entry.path, to_stored(entry));
+  }));
   it->second = std::move(mount);
   return ok();
 }
@@ -165,6 +173,7 @@ Status AuthMounts::remove(const std::string& path) {
   if (!mount) return ok();
   const MountEntry entry = mount->entry;
   RETURN_IF_ERROR(end_tokens(entry.accessor));
+  RETURN_IF_ERROR(dependencies_.end_leases(entry.accessor));
   // Logins that were under way meanwhile have their tokens by now, and are ended here, or find the
   // mount gone (check_open).
   RETURN_IF_ERROR(dependencies_.database.write([&](store::Writer& writer) -> Status {
@@ -178,8 +187,12 @@ Status AuthMounts::remove(const std::string& path) {
                  "too many logins while the auth method was being removed; "
                  "remove it again"};
   }));
-  const std::unique_lock lock(mutex_);
-  mounts_.erase(entry.path);
+  {
+    const std::unique_lock lock(mutex_);
+    mounts_.erase(entry.path);
+  }
+  // Those that were issued meanwhile; from here on none is (check_open).
+  RETURN_IF_ERROR(dependencies_.end_leases(entry.accessor));
   dependencies_.token_ended();
   return ok();
 }

@@ -48,6 +48,10 @@ class AuthMounts {
     Random& random;
     Log& log;
     std::function<void()> token_ended;  // tokens were ended
+    // See IdentityService::retire_login.
+    std::function<Status(const std::string& accessor, const std::string& alias)> retire_login;
+    // Ends the leases that tokens without a row of this method's logins have asked for.
+    std::function<Status(const std::string& accessor)> end_leases;
   };
   explicit AuthMounts(Dependencies dependencies) : dependencies_(std::move(dependencies)) {}
 
@@ -71,8 +75,8 @@ class AuthMounts {
   Status create(MountEntry entry);
   // kInvalidArgument: no such mount.
   Status change(const std::string& path, const std::function<Status(MountEntry&)>& change);
-  // Ends all tokens that logins at it have made, then removes it with all that it stored. Absent is
-  // success. When it fails it may be done again.
+  // Ends all tokens that logins at it have made and their leases, then removes it with all that it
+  // stored. Absent is success. When it fails it may be done again.
   Status remove(const std::string& path);
 
   // Inside a transaction: whether a token may still be born at this mount.

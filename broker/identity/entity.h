@@ -30,6 +30,19 @@ struct EntityAlias {
   WallTime updated_at;
 };
 
+// A login that belonged to an entity which does not have its alias any more. To whom it belongs
+// next is nobody's to decide without `sudo`.
+struct RetiredAlias {
+  std::string id;
+  std::string mount_accessor;
+  std::string name;
+  std::string entity_name;  // as it was called then
+  WallTime retired_at;
+  // The entity was an agent, or disabled: as a new one the login would have lost what bound it, so
+  // it is refused.
+  bool refused = false;
+};
+
 // Who answers for an agent.
 struct AgentOwner {
   bool is_group = false;

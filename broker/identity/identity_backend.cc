@@ -185,6 +185,23 @@ Result<Response> IdentityBackend::list_aliases(const BackendCall&) const {
   return Response{.data = {{"keys", std::move(keys)}, {"key_info", std::move(info)}}};
 }
 
+Result<Response> IdentityBackend::list_retired(const BackendCall&) const {
+  ASSIGN_OR_RETURN(const auto retired, identities_.retired_aliases());
+  std::vector<std::string> keys;
+  Json info = Json::object();
+  for (const RetiredAlias& one : retired) {
+    keys.push_back(one.id);
+    info[one.id] = viewer_.retired_alias(one);
+  }
+  if (keys.empty()) return Error{Errc::kNotFound, ""};
+  return Response{.data = {{"keys", std::move(keys)}, {"key_info", std::move(info)}}};
+}
+
+Result<Response> IdentityBackend::free_retired(const BackendCall& call) {
+  RETURN_IF_ERROR(identities_.free_alias(call.param("id")));
+  return Response{};
+}
+
 // As in Vault, what is not there is no error here.
 Result<Response> IdentityBackend::look_up_entity(const BackendCall& call) const {
   ASSIGN_OR_RETURN(const IdentityKey key, lookup_key(call.request.data));

@@ -31,6 +31,8 @@ class IdentityBackend final : public Backend {
   Result<Response> read_alias(const BackendCall& call) const;
   Result<Response> delete_alias(const BackendCall& call);
   Result<Response> list_aliases(const BackendCall& call) const;
+  Result<Response> list_retired(const BackendCall& call) const;
+  Result<Response> free_retired(const BackendCall& call);
   Result<Response> look_up_entity(const BackendCall& call) const;
   Result<AliasChange> alias_change(const BackendCall& call) const;
 

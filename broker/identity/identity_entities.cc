@@ -247,9 +247,11 @@ Result<WrittenAlias> IdentityService::make_alias(store::Writer& writer,
 namespace {
 
 Error not_yours() {
-  return {Errc::kPermissionDenied,
-          "the alias decides to whom a login belongs: moving it to another entity, or giving it "
-          "another name or mount, needs the sudo capability at this path"};
+  return {
+      Errc::kPermissionDenied,
+      "the alias decides to whom a login belongs: moving it to another entity, giving it another "
+      "name or mount, or making one that somebody had before, needs the sudo capability at this "
+      "path"};
 }
 
 }  // namespace
@@ -317,6 +319,9 @@ Result<std::optional<WrittenAlias>> IdentityService::put_alias(const AliasChange
       if (holder) alias_id = alias_of_mount(*holder, *change.mount_accessor)->id;
     }
     if (!holder) {
+      ASSIGN_OR_RETURN(const auto retired,
+                       records_.retired(writer, *change.mount_accessor, *change.name));
+      if (retired && !change.may_move) return not_yours();
       ASSIGN_OR_RETURN(written, make_alias(writer, change));
       return ok();
     }
@@ -335,6 +340,41 @@ Status IdentityService::remove_alias(const std::string& id) {
     if (!before) return ok();
     Entity after = *before;
     std::erase_if(after.aliases, [&](const EntityAlias& alias) { return alias.id == id; });
+    after.updated_at = clock_.wall();
+    return records_.put(writer, &*before, after);
+  });
+}
+
+// ---- logins that belonged to somebody ---------------------------------------------------------
+
+Result<std::vector<RetiredAlias>> IdentityService::retired_aliases() const {
+  std::vector<RetiredAlias> found;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(found, records_.all_retired(reader));
+    return ok();
+  }));
+  return found;
+}
+
+Status IdentityService::free_alias(const std::string& id) {
+  bool was_there = false;
+  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(was_there, records_.free(writer, id));
+    return ok();
+  }));
+  if (!was_there) return Error{Errc::kNotFound, ""};
+  log_.warn("login of a former entity is free again", {{"retired_alias", id}});
+  return ok();
+}
+
+Status IdentityService::retire_login(const std::string& mount_accessor, const std::string& name) {
+  return changed([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(const auto before, records_.entity_by_alias(writer, mount_accessor, name));
+    if (!before) return ok();
+    Entity after = *before;
+    std::erase_if(after.aliases, [&](const EntityAlias& alias) {
+      return alias.mount_accessor == mount_accessor && alias.name == name;
+    });
     after.updated_at = clock_.wall();
     return records_.put(writer, &*before, after);
   });

@@ -15,6 +15,7 @@ constexpr std::string_view kEntities = "identity/entity";
 constexpr std::string_view kEntityNames = "identity/entity-name";
 constexpr std::string_view kAliases = "identity/alias";
 constexpr std::string_view kAliasIds = "identity/alias-id";
+constexpr std::string_view kRetiredAliases = "identity/retired-alias";
 constexpr std::string_view kMerged = "identity/merged";
 constexpr std::string_view kAgents = "identity/agent";
 constexpr std::string_view kMembers = "identity/member";  // "<group>/<entity>"
@@ -45,6 +46,15 @@ std::vector<std::string> without(const std::vector<std::string>& a,
 
 Json reference(const std::string& id) {
   return {{"id", id}};
+}
+
+RetiredAlias retired_from_stored(std::string id, const Json& stored) {
+  return {.id = std::move(id),
+          .mount_accessor = stored.at("mount_accessor").get<std::string>(),
+          .name = stored.at("name").get<std::string>(),
+          .entity_name = stored.at("entity_name").get<std::string>(),
+          .retired_at = from_unix_millis(stored.at("retired_at").get<std::int64_t>()),
+          .refused = stored.at("refused").get<bool>()};
 }
 
 bool has_alias(const Entity& entity, std::string_view accessor, std::string_view name) {
@@ -155,6 +165,26 @@ Result<std::optional<Entity>> IdentityRecords::entity_by_alias_id(const store::R
   if (!found || !has_alias_id(*found, id))
     return does_not_fit(fmt::format("the alias {} leads to another entity", id));
   return found;
+}
+
+Result<std::optional<RetiredAlias>> IdentityRecords::retired(const store::Reader& reader,
+                                                             std::string_view mount_accessor,
+                                                             std::string_view name) const {
+  ASSIGN_OR_RETURN(std::string id, alias_key(kRetiredAliases, mount_accessor, name));
+  ASSIGN_OR_RETURN(const auto stored, records_.get(reader, kRetiredAliases, id));
+  if (!stored) return std::optional<RetiredAlias>{};
+  return std::optional{retired_from_stored(std::move(id), *stored)};
+}
+
+Result<std::vector<RetiredAlias>> IdentityRecords::all_retired(const store::Reader& reader) const {
+  std::vector<RetiredAlias> found;
+  ASSIGN_OR_RETURN(const auto all, records_.all(reader, kRetiredAliases));
+  for (const auto& [id, stored] : all) found.push_back(retired_from_stored(id, stored));
+  return found;
+}
+
+Result<bool> IdentityRecords::free(store::Writer& writer, std::string_view id) const {
+  return records_.remove(writer, kRetiredAliases, id);
 }
 
 Result<std::optional<Group>> IdentityRecords::group_by_alias(const store::Reader& reader,
@@ -268,6 +298,18 @@ Status IdentityRecords::index_links(store::Writer& writer, std::string_view scop
   return ok();
 }
 
+Status IdentityRecords::retire(store::Writer& writer, const Entity& entity,
+                               const EntityAlias& alias) const {
+  ASSIGN_OR_RETURN(const std::string id,
+                   alias_key(kRetiredAliases, alias.mount_accessor, alias.name));
+  return records_.put(writer, kRetiredAliases, id,
+                      {{"mount_accessor", alias.mount_accessor},
+                       {"name", alias.name},
+                       {"entity_name", entity.name},
+                       {"retired_at", to_unix_millis(clock_.wall())},
+                       {"refused", entity.agent.has_value() || entity.disabled}});
+}
+
 Status IdentityRecords::index_entity_aliases(store::Writer& writer, const Entity* before,
                                              const Entity& after) const {
   if (before != nullptr) {
@@ -276,6 +318,7 @@ Status IdentityRecords::index_entity_aliases(store::Writer& writer, const Entity
         ASSIGN_OR_RETURN(const std::string hash,
                          alias_key(kAliases, alias.mount_accessor, alias.name));
         RETURN_IF_ERROR(records_.remove(writer, kAliases, hash));
+        RETURN_IF_ERROR(retire(writer, *before, alias));
       }
       if (!has_alias_id(after, alias.id))
         RETURN_IF_ERROR(records_.remove(writer, kAliasIds, alias.id));
@@ -287,6 +330,9 @@ Status IdentityRecords::index_entity_aliases(store::Writer& writer, const Entity
                        alias_key(kAliases, alias.mount_accessor, alias.name));
       RETURN_IF_ERROR(claim(writer, kAliases, hash, after.id,
                             "alias with combination of mount accessor and name already exists"));
+      ASSIGN_OR_RETURN(const std::string retired,
+                       alias_key(kRetiredAliases, alias.mount_accessor, alias.name));
+      RETURN_IF_ERROR(records_.remove(writer, kRetiredAliases, retired));
     }
     if (before == nullptr || !has_alias_id(*before, alias.id))
       RETURN_IF_ERROR(records_.put(writer, kAliasIds, alias.id, reference(after.id)));

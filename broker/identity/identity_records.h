@@ -23,9 +23,9 @@ namespace curfew::broker {
 // Thread-safe: holds nothing.
 class IdentityRecords {
  public:
-  // Both outlive this object.
-  IdentityRecords(const store::Records& records, const store::Barrier& barrier)
-      : records_(records), barrier_(barrier) {}
+  // All outlive this object.
+  IdentityRecords(const store::Records& records, const store::Barrier& barrier, const Clock& clock)
+      : records_(records), barrier_(barrier), clock_(clock) {}
 
   // nullopt: there is none of this id.
   Result<std::optional<Entity>> entity(const store::Reader& reader, std::string_view id) const;
@@ -54,6 +54,14 @@ class IdentityRecords {
   Result<std::optional<Group>> group_by_alias_id(const store::Reader& reader,
                                                  std::string_view id) const;
 
+  // nullopt: the login never belonged to anybody, or belongs to somebody.
+  Result<std::optional<RetiredAlias>> retired(const store::Reader& reader,
+                                              std::string_view mount_accessor,
+                                              std::string_view name) const;
+  Result<std::vector<RetiredAlias>> all_retired(const store::Reader& reader) const;
+  // Forgets whose it was. False: there is none of this id.
+  Result<bool> free(store::Writer& writer, std::string_view id) const;
+
   // Sorted ids of entities; of the groups whose parent is `group_id`.
   Result<std::vector<std::string>> members(const store::Reader& reader,
                                            std::string_view group_id) const;
@@ -78,11 +86,13 @@ class IdentityRecords {
   // The ids of entities that are agents.
   Result<std::vector<std::string>> agent_ids(const store::Reader& reader) const;
 
-  // Writes `after` and everything by which it is found. `before`: as it is stored now; nullptr:
-  // not yet. kInvalidArgument: a name or an alias belongs to another one already.
+  // Writes `after` and everything by which it is found; aliases that it has no more are retired.
+  // `before`: as it is stored now; nullptr: not yet. kInvalidArgument: a name or an alias belongs
+  // to another one already.
   Status put(store::Writer& writer, const Entity* before, const Entity& after) const;
   Status put(store::Writer& writer, const Group* before, const Group& after) const;
-  // With everything by which it was found. Of a group that no row refers to any more.
+  // With everything by which it was found; aliases are retired. Of a group that no row refers to
+  // any more.
   Status remove(store::Writer& writer, const Entity& entity) const;
   Status remove(store::Writer& writer, const Group& group) const;
 
@@ -92,6 +102,7 @@ class IdentityRecords {
   Result<std::string> key(std::string_view scope, std::string_view text) const;
   Result<std::string> alias_key(std::string_view scope, std::string_view mount_accessor,
                                 std::string_view name) const;
+  Status retire(store::Writer& writer, const Entity& entity, const EntityAlias& alias) const;
   Status index_entity_aliases(store::Writer& writer, const Entity* before,
                               const Entity& after) const;
   Status index_merged(store::Writer& writer, const Entity* before, const Entity& after) const;
@@ -104,6 +115,7 @@ class IdentityRecords {
 
   const store::Records& records_;
   const store::Barrier& barrier_;
+  const Clock& clock_;
 };
 
 }  // namespace curfew::broker

@@ -139,6 +139,15 @@ void IdentityBackend::add_alias_routes(std::vector<BackendRoutes::Route>& routes
        {kUpdate, to(&IdentityBackend::write_alias)},
        {kDelete, to(&IdentityBackend::delete_alias)}});
   add(routes,
+      {.pattern = "retired-alias",
+       .summary = "Lists the logins that belonged to entities which do not have them any more."},
+      {{kList, to(&IdentityBackend::list_retired)}});
+  add(routes,
+      {.pattern = "retired-alias/{id}",
+       .summary = "Frees a login: whoever logs in by it next is a new entity.",
+       .sudo = true},
+      {{kDelete, to(&IdentityBackend::free_retired)}});
+  add(routes,
       {.pattern = "group-alias",
        .summary = "Makes or changes the alias of a group.",
        .fields = alias_fields("The group's id.")},

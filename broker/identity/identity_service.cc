@@ -56,7 +56,11 @@ Status check_sign_in(const SignIn& sign_in) {
 IdentityService::IdentityService(store::Database& database, const store::Records& records,
                                  const store::Barrier& barrier, const Clock& clock, Random& random,
                                  Log& log)
-    : database_(database), records_(records, barrier), clock_(clock), random_(random), log_(log) {}
+    : database_(database),
+      records_(records, barrier, clock),
+      clock_(clock),
+      random_(random),
+      log_(log) {}
 
 // Runs a change and forgets every standing, since groups and owners reach many of them.
 Status IdentityService::changed(const std::function<Status(store::Writer&)>& change) {
@@ -131,6 +135,18 @@ Status IdentityService::admit(const store::Reader& reader, const Entity& entity)
                fmt::format("entity {} ({}): {}", entity.id, entity.name, why)};
 }
 
+// A login that was an agent's or a disabled entity's does not begin anew without what bound it.
+Status IdentityService::check_not_retired(const store::Reader& reader,
+                                          const SignIn& sign_in) const {
+  ASSIGN_OR_RETURN(const auto retired,
+                   records_.retired(reader, sign_in.mount_accessor, sign_in.alias));
+  if (!retired || !retired->refused) return ok();
+  return Error{Errc::kPermissionDenied, "permission denied: the entity may not log in",
+               fmt::format("the login belonged to \"{}\", which is gone; to free it: curfew delete "
+                           "identity/retired-alias/{}",
+                           retired->entity_name, retired->id)};
+}
+
 Status IdentityService::set_external_groups(const store::Reader& reader, const SignIn& sign_in,
                                             Entity& entity) const {
   if (!sign_in.groups) return ok();
@@ -175,6 +191,7 @@ Result<std::optional<Entity>> IdentityService::signed_in(const store::Reader& re
       is_changed = true;
     }
   } else {
+    RETURN_IF_ERROR(check_not_retired(reader, sign_in));
     ASSIGN_OR_RETURN(after, new_entity(reader, now));
     after.aliases.push_back({.id = random_uuid(random_),
                              .mount_accessor = sign_in.mount_accessor,

@@ -142,6 +142,14 @@ class IdentityService final : public Identities {
   Result<std::optional<WrittenAlias>> put_alias(const AliasChange& change);
   Status remove_alias(const std::string& id);
 
+  // ---- logins that belonged to somebody
+  Result<std::vector<RetiredAlias>> retired_aliases() const;
+  // From then on the next login makes a new entity. kNotFound: there is none of this id.
+  Status free_alias(const std::string& id);
+  // Whoever could log in by this name is no more, and the next one of that name is another: the
+  // alias is taken from its entity. Absent is success.
+  Status retire_login(const std::string& mount_accessor, const std::string& name);
+
   // ---- groups
   Result<Written> put_group(const GroupChange& change);
   Result<std::optional<GroupView>> find_group(const IdentityKey& key) const;
@@ -168,6 +176,7 @@ class IdentityService final : public Identities {
   Result<std::string> why_disabled(const store::Reader& reader, const Entity& entity,
                                    std::string* owner_name) const;
   Status admit(const store::Reader& reader, const Entity& entity) const;
+  Status check_not_retired(const store::Reader& reader, const SignIn& sign_in) const;
   Result<std::optional<Entity>> signed_in(const store::Reader& reader, const SignIn& sign_in,
                                           Entity& before, WallTime now) const;
   Status set_external_groups(const store::Reader& reader, const SignIn& sign_in,

@@ -80,6 +80,16 @@ Json IdentityViewer::alias_info(const EntityAlias& alias, const std::string& ent
   return info;
 }
 
+Json IdentityViewer::retired_alias(const RetiredAlias& alias) const {
+  Json out = {{"name", alias.name},
+              {"mount_accessor", alias.mount_accessor},
+              {"entity_name", alias.entity_name},
+              {"retired_time", format_rfc3339(alias.retired_at)},
+              {"refused", alias.refused}};
+  add_mount(alias.mount_accessor, out);
+  return out;
+}
+
 Json IdentityViewer::group_alias(const GroupAlias& alias, const std::string& group_id) const {
   Json out = {{"id", alias.id},
               {"canonical_id", group_id},

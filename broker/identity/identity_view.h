@@ -28,6 +28,7 @@ struct IdentityViewer {
   Json alias_info(const EntityAlias& alias, const std::string& entity_id) const;
   Json group(const GroupView& view) const;
   Json group_info(const Group& group, std::int64_t members) const;
+  Json retired_alias(const RetiredAlias& alias) const;
   Json group_alias(const GroupAlias& alias, const std::string& group_id) const;
   Json group_alias_info(const GroupAlias& alias, const std::string& group_id) const;
   Json agent(const AgentView& view) const;

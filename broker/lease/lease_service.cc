@@ -80,7 +80,7 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
   warnings = std::move(ttl.warnings);
   lease.mount = mount.accessor;
   lease.role = plan.role;
-  lease.token = call.token.holder();
+  lease.token = call.token.lease_group();
   lease.issued_at = now;
   lease.expires_at = ttl.expires_at;
   lease.apply_deadline = now + kApplyTimeout + kApplyMargin;

@@ -77,6 +77,22 @@ struct Token {
   // Row id of the token that a lease ends with: of its own row, or of the one above a token that
   // has none. Empty: of no other.
   const std::string& holder() const { return is_batch() ? parent : id; }
+  // What a lease stands under in the store: its holder, or the login's method.
+  std::string lease_group() const;
 };
+
+// Under which the leases stand that tokens without a row of logins at this mount have asked for.
+inline std::string lease_group_of(const std::string& auth_accessor) {
+  return "auth:" + auth_accessor;
+}
+
+inline bool is_token_row(const std::string& lease_group) {
+  return !lease_group.empty() && !lease_group.starts_with("auth:");
+}
+
+inline std::string Token::lease_group() const {
+  if (is_batch() && parent.empty() && !mount.empty()) return lease_group_of(mount);
+  return holder();
+}
 
 }  // namespace curfew::broker

@@ -168,7 +168,7 @@ Result<std::optional<Token>> TokenService::find_by_accessor(const std::string& a
 }
 
 Result<std::optional<WallTime>> TokenService::end_of(const std::string& id) const {
-  if (id.empty()) return std::optional<WallTime>{};
+  if (!is_token_row(id)) return std::optional<WallTime>{};
   ASSIGN_OR_RETURN(const auto token, store_.get(id));
   if (!token || !is_alive(*token)) return bad_token();
   return token->expires_at;

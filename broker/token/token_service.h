@@ -94,8 +94,8 @@ class TokenService {
   Result<std::optional<Token>> find_by_accessor(const std::string& accessor) const;
   Result<std::vector<std::string>> accessors() const { return store_.accessors(); }
 
-  // When the token of a row id ends; nullopt: never, or `id` is empty. kUnauthenticated: it has
-  // ended or does not exist.
+  // When the token of a row id ends; nullopt: never, or `id` is none (see Token::lease_group).
+  // kUnauthenticated: it has ended or does not exist.
   Result<std::optional<WallTime>> end_of(const std::string& id) const;
 
  private:

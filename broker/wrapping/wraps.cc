@@ -36,13 +36,15 @@ Error no_wrapping_token() {
 
 Wraps::Wraps(store::Database& database, const store::Records& records,
              const store::Barrier& barrier, TokenStore& tokens, LeaseStore& leases,
-             const Lockdowns& lockdowns, const Clock& clock, Random& random, Log& log)
+             const Lockdowns& lockdowns, const Identities& identities, const Clock& clock,
+             Random& random, Log& log)
     : database_(database),
       records_(records),
       barrier_(barrier),
       tokens_(tokens),
       leases_(leases),
       lockdowns_(lockdowns),
+      identities_(identities),
       clock_(clock),
       random_(random),
       log_(log) {}
@@ -133,6 +135,14 @@ Result<Response> Wraps::wrap(const Request& request, Millis ttl, Response respon
   return answer_of(*std::move(info));
 }
 
+Status Wraps::check_may_act(const std::string& entity_id) const {
+  if (entity_id.empty()) return ok();
+  ASSIGN_OR_RETURN(const auto standing, identities_.standing(entity_id));
+  if (standing != nullptr && !standing->disabled) return ok();
+  return Error{Errc::kPermissionDenied,
+               "permission denied: the entity for which this answer was made is disabled or gone"};
+}
+
 // Handing a credential out is no less than making one, and one that has ended is of no use.
 Status Wraps::check_lives(const WrappedResponse& wrapped) const {
   const WallTime now = clock_.wall();
@@ -142,10 +152,14 @@ Status Wraps::check_lives(const WrappedResponse& wrapped) const {
     if (!lease || lease->state != LeaseState::kActive || lease->expires_at <= now)
       return ended_meanwhile("lease");
     RETURN_IF_ERROR(lockdowns_.check_stored(subject_of(*lease)));
+    RETURN_IF_ERROR(check_may_act(lease->attribution.entity_id));
+    RETURN_IF_ERROR(check_may_act(lease->attribution.human_id));
   }
   if (!wrapped.held_token.empty()) {
     ASSIGN_OR_RETURN(const auto token, tokens_.get(wrapped.held_token));
     if (!token || (token->expires_at && *token->expires_at <= now)) return ended_meanwhile("token");
+    RETURN_IF_ERROR(check_may_act(token->entity_id));
+    RETURN_IF_ERROR(check_may_act(token->on_behalf_of));
   }
   return ok();
 }

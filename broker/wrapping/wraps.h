@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "broker/identity/identities.h"
 #include "broker/lease/lease_store.h"
 #include "broker/lease/lockdown.h"
 #include "broker/request.h"
@@ -26,8 +27,8 @@ namespace curfew::broker {
 class Wraps {
  public:
   Wraps(store::Database& database, const store::Records& records, const store::Barrier& barrier,
-        TokenStore& tokens, LeaseStore& leases, const Lockdowns& lockdowns, const Clock& clock,
-        Random& random, Log& log);
+        TokenStore& tokens, LeaseStore& leases, const Lockdowns& lockdowns,
+        const Identities& identities, const Clock& clock, Random& random, Log& log);
 
   // Puts `response`, which answers `request`, away for at most `ttl`; gives the answer that tells
   // of it. kTooLarge: it has more than kWrappedBytesMax. After an error nobody can get at it any
@@ -36,7 +37,7 @@ class Wraps {
 
   // The answer behind a token, which is spent by this. kInvalidArgument: not a wrapping token, or
   // a spent one; or the lease or token in the answer has ended meanwhile. kPermissionDenied: its
-  // lease is locked down.
+  // lease is locked down, or whose it is, or the human they act for, may not act any more.
   Result<Response> open(const Secret& token);
 
   // Puts the answer behind a token of its own, and spends the old one. `ttl`: the shorter of this
@@ -59,6 +60,7 @@ class Wraps {
   Result<Found> find(const store::Reader& reader, const Secret& token) const;
   Result<Found> find(const Secret& token) const;
   Status check_lives(const WrappedResponse& wrapped) const;
+  Status check_may_act(const std::string& entity_id) const;
   Status spend(store::Writer& writer, const Token& token);
   Result<WrapInfo> put(store::Writer& writer, const WrappedResponse& wrapped);
 
@@ -68,6 +70,7 @@ class Wraps {
   TokenStore& tokens_;
   LeaseStore& leases_;
   const Lockdowns& lockdowns_;
+  const Identities& identities_;
   const Clock& clock_;
   Random& random_;
   Log& log_;

@@ -24,6 +24,7 @@ class OpenDoor final : public AuthMethod {
     ASSIGN_OR_RETURN(login.alias, required_text(call.request.data, "name"));
     ASSIGN_OR_RETURN(login.groups, Fields(call.request.data).comma_list("groups"));
     ASSIGN_OR_RETURN(auto policies, Fields(call.request.data).comma_list("policies"));
+    ASSIGN_OR_RETURN(login.rules.type, Fields(call.request.data).text_or("type", ""));
     if (policies) login.rules.policies = *std::move(policies);
     Response response;
     response.login = std::make_shared<const Login>(std::move(login));

@@ -72,6 +72,24 @@ class ApproleMethod final : public AuthMethod {
   }
 
  private:
+  Status retire(const std::string& role_id) const {
+    return services_.retire_login ? services_.retire_login(role_id) : ok();
+  }
+
+  // Another role may have an id that this one gives up; whose it was it is no more.
+  Status write(const std::string& name, bool may_create,
+               const std::function<Status(AppRole&)>& change) {
+    std::string before;
+    std::string after;
+    RETURN_IF_ERROR(store_.write_role(name, may_create, [&](AppRole& role) -> Status {
+      before = role.role_id;
+      RETURN_IF_ERROR(change(role));
+      after = role.role_id;
+      return ok();
+    }));
+    return before == after ? ok() : retire(before);
+  }
+
   // ---- roles
 
   Result<AppRole> role_of(const BackendCall& call) const {
@@ -84,8 +102,8 @@ class ApproleMethod final : public AuthMethod {
     const std::string name = name_of(call);
     if (name.size() > kRoleNameBytesMax)
       return invalid(fmt::format("role_name is longer than {} bytes", kRoleNameBytesMax));
-    RETURN_IF_ERROR(store_.write_role(
-        name, true, [&](AppRole& role) { return apply_fields(call.request.data, role); }));
+    RETURN_IF_ERROR(
+        write(name, true, [&](AppRole& role) { return apply_fields(call.request.data, role); }));
     return Response{};
   }
 
@@ -96,7 +114,13 @@ class ApproleMethod final : public AuthMethod {
   }
 
   Result<Response> delete_role(const BackendCall& call) {
-    RETURN_IF_ERROR(store_.remove_role(name_of(call)));
+    const std::string name = name_of(call);
+    ASSIGN_OR_RETURN(const auto role, store_.role(name));
+    if (!role) return Response{};
+    RETURN_IF_ERROR(retire(role->role_id));
+    RETURN_IF_ERROR(store_.remove_role(name));
+    // A login that was under way may have tied the id again.
+    RETURN_IF_ERROR(retire(role->role_id));
     return Response{};
   }
 
@@ -117,8 +141,8 @@ class ApproleMethod final : public AuthMethod {
   }
 
   Result<Response> change(const BackendCall& call, const Json& members) {
-    RETURN_IF_ERROR(store_.write_role(name_of(call), false,
-                                      [&](AppRole& role) { return apply_fields(members, role); }));
+    RETURN_IF_ERROR(
+        write(name_of(call), false, [&](AppRole& role) { return apply_fields(members, role); }));
     return Response{};
   }
 

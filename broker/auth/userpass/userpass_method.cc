@@ -96,6 +96,10 @@ class UserpassMethod final : public AuthMethod {
     return std::optional{user_from_stored(*stored)};
   }
 
+  Status retire(const std::string& name) const {
+    return services_.retire_login ? services_.retire_login(name) : ok();
+  }
+
   // Changes a user in one transaction. kInvalidArgument: there is none.
   Status change(const std::string& name, const std::function<Status(User&)>& change) const {
     return services_.storage.write([&](engines::StorageWriter& writer) -> Status {
@@ -141,7 +145,11 @@ class UserpassMethod final : public AuthMethod {
   }
 
   Result<Response> remove(const BackendCall& call) const {
-    RETURN_IF_ERROR(services_.storage.remove(key_of(name_of(call))));
+    const std::string name = name_of(call);
+    RETURN_IF_ERROR(retire(name));
+    RETURN_IF_ERROR(services_.storage.remove(key_of(name)));
+    // A login that was under way may have tied the name again.
+    RETURN_IF_ERROR(retire(name));
     return Response{};
   }
 
