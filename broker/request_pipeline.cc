@@ -585,7 +585,7 @@ Result<Response> RequestPipeline::wrap(const Course& course, Result<Response> ou
   if (!outcome->says_something() || course.route->works_sealed) return outcome;
   if (outcome->layout == Layout::kBare || outcome->layout == Layout::kText)
     return cannot_be_wrapped();
-  auto wrapped = parts_.wraps.wrap(request, *request.wrap_ttl, *outcome);
+  auto wrapped = parts_.wraps.wrap(request, course.attribution, *request.wrap_ttl, *outcome);
   if (!wrapped) take_back(*outcome, "not wrapped");
   return wrapped;
 }

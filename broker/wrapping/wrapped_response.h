@@ -18,6 +18,9 @@ struct WrappedResponse {
   Millis ttl{0};
   std::string wrapped_accessor;  // see WrapInfo
   std::string held_token;        // row id of the token that it hands out; empty: none with a row
+  // Who asked for it: the entity, and the human that it acted for; empty: nobody known.
+  std::string entity_id = {};
+  std::string human_id = {};
 
   // The lease that it hands out; empty: none.
   std::string held_lease() const {

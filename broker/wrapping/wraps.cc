@@ -107,8 +107,11 @@ Result<WrapInfo> Wraps::put(store::Writer& writer, const WrappedResponse& wrappe
 
 // ---- wrapping and opening ---------------------------------------------------------------------
 
-Result<Response> Wraps::wrap(const Request& request, Millis ttl, Response response) {
+Result<Response> Wraps::wrap(const Request& request, const engines::Attribution& by, Millis ttl,
+                             Response response) {
   WrappedResponse wrapped;
+  wrapped.entity_id = by.entity_id;
+  wrapped.human_id = by.human_id;
   wrapped.request_id = response.request_id.value_or(request.id);
   wrapped.creation_path = request.path;
   wrapped.created_at = clock_.wall();
@@ -146,14 +149,14 @@ Status Wraps::check_may_act(const std::string& entity_id) const {
 // Handing a credential out is no less than making one, and one that has ended is of no use.
 Status Wraps::check_lives(const WrappedResponse& wrapped) const {
   const WallTime now = clock_.wall();
+  RETURN_IF_ERROR(check_may_act(wrapped.entity_id));
+  RETURN_IF_ERROR(check_may_act(wrapped.human_id));
   const std::string lease_id = wrapped.held_lease();
   if (!lease_id.empty()) {
     ASSIGN_OR_RETURN(const auto lease, leases_.get(lease_id));
     if (!lease || lease->state != LeaseState::kActive || lease->expires_at <= now)
       return ended_meanwhile("lease");
     RETURN_IF_ERROR(lockdowns_.check_stored(subject_of(*lease)));
-    RETURN_IF_ERROR(check_may_act(lease->attribution.entity_id));
-    RETURN_IF_ERROR(check_may_act(lease->attribution.human_id));
   }
   if (!wrapped.held_token.empty()) {
     ASSIGN_OR_RETURN(const auto token, tokens_.get(wrapped.held_token));

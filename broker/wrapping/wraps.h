@@ -30,14 +30,16 @@ class Wraps {
         TokenStore& tokens, LeaseStore& leases, const Lockdowns& lockdowns,
         const Identities& identities, const Clock& clock, Random& random, Log& log);
 
-  // Puts `response`, which answers `request`, away for at most `ttl`; gives the answer that tells
-  // of it. kTooLarge: it has more than kWrappedBytesMax. After an error nobody can get at it any
-  // more: take back what it holds.
-  Result<Response> wrap(const Request& request, Millis ttl, Response response);
+  // Puts `response`, which answers `request` of `by`, away for at most `ttl`; gives the answer that
+  // tells of it. kTooLarge: it has more than kWrappedBytesMax. After an error nobody can get at it
+  // any more: take back what it holds.
+  Result<Response> wrap(const Request& request, const engines::Attribution& by, Millis ttl,
+                        Response response);
 
   // The answer behind a token, which is spent by this. kInvalidArgument: not a wrapping token, or
   // a spent one; or the lease or token in the answer has ended meanwhile. kPermissionDenied: its
-  // lease is locked down, or whose it is, or the human they act for, may not act any more.
+  // lease is locked down, or who asked for the answer, whom its token is for, or the human they act
+  // for may not act any more.
   Result<Response> open(const Secret& token);
 
   // Puts the answer behind a token of its own, and spends the old one. `ttl`: the shorter of this

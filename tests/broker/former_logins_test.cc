@@ -163,6 +163,7 @@ TEST_F(FormerLoginsTest, what_waits_for_somebody_who_was_disabled_is_not_handed_
   const Session bot = must_have_agent("bot", Json::object());
   extra_.wrap_ttl = Seconds{60};
   const auto lease = read("db/creds/ro", bot.token);
+  const auto value = read("kv/a", bot.token);
   const auto token = call(Operation::kUpdate, "auth/open/login", {{"name", "bot"}}, "");
   extra_.wrap_ttl.reset();
   ASSERT_TRUE(lease && lease->wrap_info && token && token->wrap_info);
@@ -171,8 +172,10 @@ TEST_F(FormerLoginsTest, what_waits_for_somebody_who_was_disabled_is_not_handed_
   };
   must_write("identity/agent/bot/disable");
   EXPECT_EQ(code_of(open(lease)), Errc::kPermissionDenied);
+  EXPECT_EQ(code_of(open(value)), Errc::kPermissionDenied);
   EXPECT_EQ(code_of(open(token)), Errc::kPermissionDenied);
   must_write("identity/agent/bot/enable");
+  EXPECT_TRUE(open(value).has_value());
   EXPECT_TRUE(open(lease).has_value()) << "nobody has spent it";
   must_write("identity/entity/name/ada", {{"disabled", true}});
   EXPECT_EQ(code_of(open(token)), Errc::kPermissionDenied) << "nobody answers for it";

@@ -295,6 +295,20 @@ def token_trees():
 
 
 @step
+def tokens_for_entities():
+    root.auth.token.create_or_update_role("jobs", allowed_policies="reader",
+                                          allowed_entity_aliases=["job-*"])
+    assert root.auth.token.read_role("jobs")["data"]["allowed_entity_aliases"] == ["job-*"]
+    made = root.auth.token.create(role_name="jobs", entity_alias="job-1")["auth"]
+    again = root.auth.token.create(role_name="jobs", entity_alias="job-1")["auth"]
+    assert made["entity_id"] and made["entity_id"] == again["entity_id"], (made, again)
+    refused(exceptions.InvalidRequest, "invalid 'entity_alias' value", root.auth.token.create,
+            role_name="jobs", entity_alias="other")
+    root.auth.token.delete_role("jobs")
+    root.secrets.identity.delete_entity(made["entity_id"])
+
+
+@step
 def audit_device():
     log = os.path.join(ENV["COMPAT_DIR"], "audit.log")
     root.sys.enable_audit_device("file", path="trail", options={"file_path": log})

@@ -87,6 +87,19 @@ TEST_F(DelegationStoryTest, a_human_her_agent_and_its_task_are_on_record_and_end
   EXPECT_EQ(receipt.at("attribution").at("sub_agent"), "night-report");
   EXPECT_THAT(read_file(trail), HasSubstr(R"("sub_agent":"night-report")"));
 
+  // In an incident the same with the proof: a task below a task, by the accessor of the upper one.
+  const Json upper = made_token({"-sub-agent=plan"}, agent.at("client_token"));
+  const Json lower = made_token({"-sub-agent=step", "-max-lease-ttl=5m"}, upper["client_token"]);
+  const Credential of_step = world_->issue("1h", lower.at("client_token"));
+  ASSERT_EQ(of_step.status, 200) << of_step.error;
+  EXPECT_EQ(of_step.answer.at("lease_duration"), 300);
+  const Outcome ended = must({"revoke", "-token=" + upper.at("accessor").get<std::string>(),
+                              "-reason=went astray", "-yes"});
+  EXPECT_THAT(ended.out, HasSubstr("All access is gone, and proven so"));
+  EXPECT_EQ(world_->lease(of_step.lease).at("attribution").at("sub_agent"), "plan/step");
+  EXPECT_FALSE(world_->can_log_in(of_step));
+  EXPECT_EQ(world_->issue("1h", lower.at("client_token")).status, 403);
+
   // What she started ends with her own token.
   must({"token", "revoke", "-self"}, login.out);
   EXPECT_TRUE(eventually([&] { return world_->state_of(of_agent.lease) == "revoked"; }));
