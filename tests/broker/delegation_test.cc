@@ -1,4 +1,7 @@
 // Tokens for agents that act for humans, and for their child tasks.
+#include <atomic>
+#include <thread>
+
 #include "tests/broker/identity_world.h"
 
 namespace curfew::broker {
@@ -234,6 +237,29 @@ TEST_F(DelegationTest, a_budget_counts_the_whole_tree) {
   EXPECT_FALSE(lease(bot).empty()) << "the agent itself is not bound by it";
   must_write("sys/leases/revoke", {{"lease_id", first}});
   EXPECT_FALSE(lease(left).empty());
+}
+
+TEST_F(DelegationTest, a_budget_is_exact_however_many_ask_at_once) {
+  const std::string bot = must_make(ada_, {{"agent", "bot"}});
+  const std::string child = must_make(bot, {{"sub_agent", "plan"}, {"max_live_leases", 5}});
+  std::vector<std::string> tokens;
+  for (int i = 0; i < 8; ++i) tokens.push_back(must_make(child, Json::object()));
+  std::atomic<int> given = 0;
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> callers;
+  for (const std::string& token : tokens)
+    callers.emplace_back([&] {
+      for (int i = 0; i < 3; ++i) {
+        const auto issued = read("db/creds/ro", token);
+        if (issued)
+          ++given;
+        else if (issued.error().code == Errc::kQuotaExceeded)
+          ++refused;
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(given, 5);
+  EXPECT_EQ(refused, 19);
 }
 
 TEST_F(DelegationTest, leases_of_tokens_that_ended_go_on_counting) {
