@@ -111,7 +111,10 @@ void HttpSession::detect_tls() {
     self->tls_.emplace(self->socket_, *self->tls_context_);
     self->tls_->async_handshake(asio::ssl::stream_base::server, [self](const ErrorCode& failure) {
       if (self->phase_ == Phase::kDead) return;
-      if (!failure) return self->begin();
+      if (!failure) {
+        self->peer_certificate_ = peer_certificate_of(self->tls_->native_handle());
+        return self->begin();
+      }
       self->host_.log.debug("tls handshake failed", {{"reason", failure.message()}});
       self->close();
     });
@@ -235,6 +238,7 @@ void HttpSession::dispatch() {
   request->remote_address = remote_address_;
   request->remote_port = remote_port_;
   request->encrypted = tls_.has_value();
+  request->peer_certificate = peer_certificate_;
   request->is_abandoned = [weak = weak_from_this()] {
     const auto self = weak.lock();
     return self == nullptr || self->is_abandoned();

@@ -127,6 +127,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   const bool refused_;
   std::string remote_address_;  // kept: the answer to a request may outlive the connection
   std::uint16_t remote_port_ = 0;
+  std::shared_ptr<const broker::PeerCertificate> peer_certificate_;
 
   Phase phase_ = Phase::kHandshake;
   bool timed_out_ = false;

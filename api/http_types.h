@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "broker/peer_certificate.h"
 
 namespace curfew::api {
 
@@ -23,6 +26,8 @@ struct HttpRequest {
   std::string remote_address;  // an IP address without a port
   std::uint16_t remote_port = 0;
   bool encrypted = false;  // came over TLS
+  // What the client showed in the handshake; nullptr: none. The same for all of a connection.
+  std::shared_ptr<const broker::PeerCertificate> peer_certificate = {};
   // Whether the client has closed its side of the connection, or all of it, since. Empty: not
   // known. Thread-safe, cheap, usable until the request is answered.
   std::function<bool()> is_abandoned = {};

@@ -234,6 +234,7 @@ Result<broker::Request> read_request(const HttpRequest& http, Random& random) {
   RETURN_IF_ERROR(read_headers(http, out));
   out.remote_address = http.remote_address;
   out.remote_port = http.remote_port;
+  out.peer_certificate = http.peer_certificate;
   out.is_abandoned = http.is_abandoned;
   out.id = random_uuid(random);
   return out;

@@ -16,6 +16,28 @@ namespace {
 
 constexpr std::uint16_t kDefaultPort = 8200;
 
+struct ClientTrust {
+  std::string ca_file;
+  api::ClientCertificates asked = api::ClientCertificates::kAsked;
+};
+
+Result<ClientTrust> read_client_trust(hcl::Section& section) {
+  ClientTrust clients;
+  ASSIGN_OR_RETURN(clients.ca_file, section.text_or("tls_client_ca_file", ""));
+  ASSIGN_OR_RETURN(const bool required,
+                   section.boolean_or("tls_require_and_verify_client_cert", false));
+  ASSIGN_OR_RETURN(const bool off, section.boolean_or("tls_disable_client_certs", false));
+  if (required && off)
+    return section.error("tls_disable_client_certs",
+                         "contradicts tls_require_and_verify_client_cert: leave one out");
+  if (required && clients.ca_file.empty())
+    return section.error("tls_require_and_verify_client_cert",
+                         "expected tls_client_ca_file, which says whose certificates are believed");
+  if (required) clients.asked = api::ClientCertificates::kRequired;
+  if (off) clients.asked = api::ClientCertificates::kOff;
+  return clients;
+}
+
 Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
   hcl::Section section(*block.body, "listener \"tcp\"");
   if (block.label != "tcp")
@@ -27,15 +49,18 @@ Result<api::ListenerOptions> read_listener(const hcl::Block& block) {
   ASSIGN_OR_RETURN(const bool plain, section.boolean_or("tls_disable", false));
   ASSIGN_OR_RETURN(const std::string certificate, section.text_or("tls_cert_file", ""));
   ASSIGN_OR_RETURN(const std::string key, section.text_or("tls_key_file", ""));
+  ASSIGN_OR_RETURN(const ClientTrust clients, read_client_trust(section));
   RETURN_IF_ERROR(section.finish());
   if (plain && !(certificate.empty() && key.empty()))
     return section.error("tls_disable",
                          "contradicts tls_cert_file and tls_key_file: leave one out");
+  if (plain && clients.asked != api::ClientCertificates::kAsked)
+    return section.error("tls_disable", "without TLS there are no client certificates");
   if (plain) return listener;
   if (certificate.empty() || key.empty())
     return section.error("tls_cert_file",
                          "expected tls_cert_file and tls_key_file, or tls_disable = true");
-  listener->tls = api::TlsFiles{certificate, key};
+  listener->tls = api::TlsFiles{certificate, key, clients.ca_file, clients.asked};
   return listener;
 }
 

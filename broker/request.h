@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/route.h"
 #include "base/secret.h"
+#include "broker/peer_certificate.h"
 
 namespace curfew::broker {
 
@@ -34,6 +35,8 @@ struct Request {
   std::optional<Millis> wrap_ttl;
   std::string remote_address;
   std::uint16_t remote_port = 0;
+  // Of the connection; nullptr: plain HTTP, or the client showed none.
+  std::shared_ptr<const PeerCertificate> peer_certificate;
   // What the caller says of itself, raw: X-Curfew-Purpose, X-Curfew-Session, X-Curfew-Ticket,
   // traceparent.
   std::string purpose;

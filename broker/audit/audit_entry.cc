@@ -55,6 +55,8 @@ Json request_json(const AuditEntry& entry, const AuditHasher& hasher) {
               {"path", request.path},
               {"remote_address", request.remote_address},
               {"remote_port", request.remote_port}};
+  if (request.peer_certificate != nullptr)
+    out["client_certificate_serial_number"] = request.peer_certificate->serial_number;
   if (!entry.mount_type.empty()) out["mount_type"] = entry.mount_type;
   if (!entry.mount_path.empty()) out["mount_point"] = entry.mount_path;
   if (!entry.mount_accessor.empty()) out["mount_accessor"] = entry.mount_accessor;

@@ -47,8 +47,13 @@ bool RawClient::start_tls(int version_max) {
     SSL_CTX_set_min_proto_version(context_, 0);
     SSL_CTX_set_max_proto_version(context_, version_max);
   }
+  if (!certificate_file_.empty() &&
+      (SSL_CTX_use_certificate_chain_file(context_, certificate_file_.c_str()) != 1 ||
+       SSL_CTX_use_PrivateKey_file(context_, key_file_.c_str(), SSL_FILETYPE_PEM) != 1))
+    return false;
   tls_ = SSL_new(context_);
   SSL_set_fd(tls_, socket_);
+  if (wanted_session_ != nullptr) SSL_set_session(tls_, wanted_session_.get());
   if (SSL_connect(tls_) != 1) return false;
   X509* certificate = SSL_get1_peer_certificate(tls_);
   char name[128] = "";
@@ -56,6 +61,19 @@ bool RawClient::start_tls(int version_max) {
   X509_free(certificate);
   peer_name_ = name;
   return true;
+}
+
+void RawClient::show(std::string certificate_file, std::string key_file) {
+  certificate_file_ = std::move(certificate_file);
+  key_file_ = std::move(key_file);
+}
+
+std::shared_ptr<ssl_session_st> RawClient::session() const {
+  return {SSL_get1_session(tls_), [](SSL_SESSION* session) { SSL_SESSION_free(session); }};
+}
+
+bool RawClient::resumed() const {
+  return SSL_session_reused(tls_) == 1;
 }
 
 std::string RawClient::tls_version() const {

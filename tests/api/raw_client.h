@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 
 struct ssl_st;
 struct ssl_ctx_st;
+struct ssl_session_st;
 
 namespace curfew::api::testing {
 
@@ -38,6 +40,13 @@ class RawClient {
   // Starts TLS without checking the certificate. The common name of the server's certificate is
   // then in peer_name(). `version_max`: 0, or OpenSSL's number of a protocol version.
   bool start_tls(int version_max = 0);
+  // Before start_tls(): what to show, PEM files (the certificate first, then its chain), and a
+  // session to resume; nullptr: none.
+  void show(std::string certificate_file, std::string key_file);
+  void resume(const std::shared_ptr<ssl_session_st>& session) { wanted_session_ = session; }
+  // After an exchange: what another connection can resume.
+  std::shared_ptr<ssl_session_st> session() const;
+  bool resumed() const;
   const std::string& peer_name() const { return peer_name_; }
   std::string tls_version() const;
 
@@ -59,6 +68,8 @@ class RawClient {
   ssl_ctx_st* context_ = nullptr;
   ssl_st* tls_ = nullptr;
   std::string peer_name_;
+  std::string certificate_file_, key_file_;
+  std::shared_ptr<ssl_session_st> wanted_session_;
   std::string buffer_;
 };
 

@@ -7,6 +7,8 @@
 #include <mutex>
 
 #include "api/http_server.h"
+#include "base/digest.h"
+#include "base/encoding.h"
 #include "tests/api/raw_client.h"
 #include "tests/fakes/manual_clock.h"
 
@@ -60,12 +62,17 @@ class ServerTest : public ::testing::Test {
   static HttpResponse echo(const HttpRequest& request) {
     Json headers = Json::object();
     for (const HttpHeader& header : request.headers) headers[header.name] = header.value;
+    Json certificates = Json::array();
+    if (request.peer_certificate != nullptr)
+      for (const std::string& der : request.peer_certificate->chain)
+        certificates.push_back(hex_encode(sha256(der)));
     const Json told = {{"method", request.method},
                        {"target", request.target},
                        {"body", request.body},
                        {"headers", headers},
                        {"remote", request.remote_address},
-                       {"encrypted", request.encrypted}};
+                       {"encrypted", request.encrypted},
+                       {"certificates", certificates}};
     HttpResponse response;
     response.body = dump_json(told);
     return response;

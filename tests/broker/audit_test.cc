@@ -53,6 +53,9 @@ TEST_F(AuditTest, each_request_and_each_response_is_a_line) {
   extra_.session = "s-1";
   extra_.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
   extra_.remote_port = 4242;
+  PeerCertificate shown;
+  shown.serial_number = "77";
+  extra_.peer_certificate = std::make_shared<const PeerCertificate>(shown);
   const auto issued = read("db/creds/ro");
   ASSERT_TRUE(issued.has_value());
   const auto [request, response] = last();
@@ -65,6 +68,7 @@ TEST_F(AuditTest, each_request_and_each_response_is_a_line) {
   EXPECT_EQ(asked.at("mount_type"), "scripted");
   EXPECT_EQ(asked.at("remote_address"), "127.0.0.1");
   EXPECT_EQ(asked.at("remote_port"), 4242);
+  EXPECT_EQ(asked.at("client_certificate_serial_number"), "77");
   EXPECT_EQ(asked.at("namespace").at("id"), "root");
   EXPECT_EQ(asked.at("purpose"), "weeklyreport");
   EXPECT_EQ(asked.at("session"), "s-1");

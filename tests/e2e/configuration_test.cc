@@ -49,6 +49,19 @@ TEST_F(ConfigurationTest, what_is_missing_or_malformed_is_said) {
              storage(),
          "no.such.host.invalid");
   refuse("listener \"tcp\" { address = \"127.0.0.1:0\" }\n" + storage(), "tls_cert_file");
+  refuse(
+      "listener \"tcp\" {\n tls_disable = true\n tls_require_and_verify_client_cert = true\n}\n" +
+          storage(),
+      "expected tls_client_ca_file");
+  refuse(
+      "listener \"tcp\" {\n tls_client_ca_file = \"a\"\n tls_require_and_verify_client_cert = "
+      "true\n"
+      " tls_disable_client_certs = true\n}\n" +
+          storage(),
+      "line 4, column 2");
+  refuse(
+      "listener \"tcp\" {\n tls_disable = true\n tls_disable_client_certs = true\n}\n" + storage(),
+      "there are no client certificates");
   refuse(listener_ + "storage \"sqlite\" { path = \"/no/such/folder/curfew.db\" }\n",
          "/no/such/folder");
 }
