@@ -218,7 +218,8 @@ bool RequestPipeline::opens_own_wrap(const Course& course) {
 Status RequestPipeline::believe(Course& course) {
   const bool open = course.route != nullptr && course.route->unauthenticated;
   if (open && (course.route->works_sealed || course.request.token.empty())) return ok();
-  auto token = parts_.tokens.authenticate(course.request.token, course.request.remote_address);
+  auto token = parts_.tokens.authenticate(course.request.token, course.request.remote_address,
+                                          course.request.peer_certificate.get());
   if (!token && open) return ok();
   if (!token && token.error().code == Errc::kUnauthenticated && opens_own_wrap(course))
     return no_wrapping_token();

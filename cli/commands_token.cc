@@ -40,6 +40,7 @@ Result<int> create(Call& call) {
                {"entity_alias", given.text("entity-alias")}};
   if (given.has("policy")) body["policies"] = given.list("policy");
   if (given.has("id")) body["id"] = given.text("id");
+  if (given.has("bound-certificate")) body["bound_certificate"] = given.text("bound-certificate");
   if (given.on("orphan")) body["no_parent"] = true;
   if (given.on("no-default-policy")) body["no_default_policy"] = true;
   ASSIGN_OR_RETURN(const Json metadata, pairs_object(given.list("metadata"), "-metadata"));
@@ -199,6 +200,10 @@ std::vector<Flag> create_flags() {
       {{"role"}, FlagKind::kText, "Create it from this token role.", "NAME"},
       {{"type"}, FlagKind::kText, "Its type.", "TYPE", {"service", "batch"}},
       {{"id"}, FlagKind::kText, "Its value, chosen by you: for tests only.", "TOKEN"},
+      {{"bound-certificate"},
+       FlagKind::kText,
+       "Only connections that show the client certificate with this SHA-256 can use it.",
+       "THUMBPRINT"},
       {{"entity-alias"}, FlagKind::kText, "The entity's alias to bind it to.", "NAME"},
       field_flag()};
   const std::vector<Flag> more = delegation_flags();

@@ -24,8 +24,6 @@ struct Login {
   std::optional<std::vector<std::string>> groups = {};
   // What AuthMethod::renew() needs to decide again: an object without secrets.
   Json renewal = Json::object();
-  // Hex SHA-256 of the client certificate that the token is to be tied to; empty: to none.
-  std::string certificate = {};
 };
 
 }  // namespace curfew::broker

@@ -36,7 +36,6 @@ Result<TokenSpec> LoginService::spec_of(const AuthMount& mount, const Request& r
   spec.entity_id = entity_id;
   spec.mount = mount.entry.accessor;
   spec.renewal = login.renewal;
-  spec.certificate = login.certificate;
   spec.policies = normalise_policies(rules.policies, !rules.no_default_policy);
   // No login makes root, whatever a stored role says.
   if (spec.policies == std::vector<std::string>{"root"})
@@ -44,6 +43,13 @@ Result<TokenSpec> LoginService::spec_of(const AuthMount& mount, const Request& r
   spec.meta = login.metadata;
   spec.bound_cidrs = rules.bound_cidrs;
   if (rules.bind_address) spec.bound_cidrs = {request.remote_address};
+  if (rules.bind_certificate) {
+    if (request.peer_certificate == nullptr)
+      return Error{
+          Errc::kPermissionDenied,
+          "tokens of this role are tied to a client certificate: log in over TLS with one"};
+    spec.certificate = request.peer_certificate->sha256;
+  }
   spec.ttl = rules.ttl;
   spec.max_ttl = rules.max_ttl;
   spec.explicit_max_ttl = rules.explicit_max_ttl;

@@ -64,6 +64,8 @@ Status apply_fields(const Json& data, TokenRules& rules) {
                    fields.boolean_or("token_no_default_policy", rules.no_default_policy));
   ASSIGN_OR_RETURN(rules.bind_address,
                    fields.boolean_or("token_strictly_bind_ip", rules.bind_address));
+  ASSIGN_OR_RETURN(rules.bind_certificate,
+                   fields.boolean_or("token_bind_certificate", rules.bind_certificate));
   ASSIGN_OR_RETURN(rules.type, fields.text_or("token_type", rules.type));
   if (rules.type.empty() || rules.type == "default-service") rules.type = "default";
   if (rules.type != "default" && rules.type != "service" && rules.type != "batch")
@@ -81,6 +83,7 @@ void add_to_api(const TokenRules& rules, Json& data) {
   data["token_num_uses"] = rules.num_uses;
   data["token_no_default_policy"] = rules.no_default_policy;
   data["token_strictly_bind_ip"] = rules.bind_address;
+  data["token_bind_certificate"] = rules.bind_certificate;
   data["token_type"] = rules.type;
 }
 
@@ -94,6 +97,7 @@ Json to_stored(const TokenRules& rules) {
           {"num_uses", rules.num_uses},
           {"no_default_policy", rules.no_default_policy},
           {"bind_address", rules.bind_address},
+          {"bind_certificate", rules.bind_certificate},
           {"type", rules.type}};
 }
 
@@ -108,6 +112,7 @@ TokenRules token_rules_from_stored(const Json& stored) {
   rules.num_uses = stored.at("num_uses").get<std::int64_t>();
   rules.no_default_policy = stored.at("no_default_policy").get<bool>();
   rules.bind_address = stored.at("bind_address").get<bool>();
+  rules.bind_certificate = stored.value("bind_certificate", false);  // not in older records
   rules.type = stored.at("type").get<std::string>();
   return rules;
 }
@@ -123,6 +128,8 @@ std::vector<FieldSpec> token_rules_fields() {
       {"token_num_uses", kInteger, "How often a token may be used; 0: without limit."},
       {"token_bound_cidrs", kList, "Networks that they may be used from."},
       {"token_strictly_bind_ip", kBoolean, "Only from the address that logged in."},
+      {"token_bind_certificate", kBoolean,
+       "Only over connections that show the client certificate of the login."},
       {"token_no_default_policy", kBoolean, "Leaves out the policy \"default\"."},
       {"token_type", kText, "\"service\", \"batch\" or \"default\" (as the mount says)."},
   };

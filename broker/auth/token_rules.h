@@ -20,8 +20,9 @@ struct TokenRules {
   Millis period{0};
   std::int64_t num_uses = 0;  // 0: any number
   bool no_default_policy = false;
-  bool bind_address = false;     // only from the address that logged in
-  std::string type = "default";  // "service", "batch", or "default": what the mount says
+  bool bind_address = false;      // only from the address that logged in
+  bool bind_certificate = false;  // only over connections that show the certificate of the login
+  std::string type = "default";   // "service", "batch", or "default": what the mount says
 };
 
 // Applies the members token_ttl, token_policies, … of a write; those that are absent stay.

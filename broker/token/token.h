@@ -57,7 +57,7 @@ struct Token {
   std::vector<std::string> policies;  // sorted, without repeats
   std::map<std::string, std::string> meta;
   std::vector<std::string> bound_cidrs;  // empty: usable from anywhere
-  std::string certificate;               // hex SHA-256 of the one it is tied to; empty: none
+  std::string certificate;  // hex SHA-256 of the client's that it is tied to; empty: none
   WallTime created_at;
   Millis creation_ttl{0};  // 0: does not expire
   std::optional<WallTime> expires_at;

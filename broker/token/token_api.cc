@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "broker/token/token_certificate.h"
 #include "broker/token/token_service.h"
 
 namespace curfew::broker {
@@ -91,6 +92,8 @@ Json lookup_data(const Token& token, const Secret* secret, WallTime now) {
                                {"max_lease_ttl", seconds(budget.ttl_max)}});
   if (token.period > Millis{0}) data["period"] = seconds(token.period);
   if (!token.bound_cidrs.empty()) data["bound_cidrs"] = token.bound_cidrs;
+  // As RFC 8705 has it in the introspection of a token.
+  if (!token.certificate.empty()) data["cnf"] = {{"x5t#S256", x5t_s256(token.certificate)}};
   if (token.last_renewal) {
     data["last_renewal"] = format_rfc3339(*token.last_renewal);
     data["last_renewal_time"] = to_unix_seconds(*token.last_renewal);
@@ -154,6 +157,8 @@ std::vector<FieldSpec> token_create_fields() {
       {"max_live_leases", kInteger, "Leases at a time, of it and all tokens below it."},
       {"max_leases_per_hour", kInteger, "Leases within an hour, of it and all tokens below it."},
       {"max_lease_ttl", kDuration, "Longest life of a lease of it and all tokens below it."},
+      {"bound_certificate", kText,
+       "SHA-256 of a client certificate; only connections that show it can use the token."},
   };
 }
 

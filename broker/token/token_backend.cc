@@ -9,6 +9,7 @@
 #include "broker/token/batch_token.h"
 #include "broker/token/cidr.h"
 #include "broker/token/token_api.h"
+#include "broker/token/token_certificate.h"
 
 namespace curfew::broker {
 namespace {
@@ -138,7 +139,8 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   }
   if (spec.meta.size() > kMetaMax) return invalid("field \"meta\": more than 64 keys");
 
-  spec.certificate = parent.certificate;
+  ASSIGN_OR_RETURN(const std::string certificate, fields.text_or("bound_certificate", ""));
+  ASSIGN_OR_RETURN(spec.certificate, certificate_of_child(certificate, parent.certificate));
   spec.bound_cidrs = parent.bound_cidrs;
   if (role != nullptr) apply_role(*role, spec);
   RETURN_IF_ERROR(delegation_.apply(call, role, sudo, spec));

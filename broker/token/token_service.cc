@@ -174,13 +174,17 @@ Result<std::optional<WallTime>> TokenService::end_of(const std::string& id) cons
   return token->expires_at;
 }
 
-Result<Token> TokenService::authenticate(const Secret& secret,
-                                         const std::string& remote_address) const {
+Result<Token> TokenService::authenticate(const Secret& secret, const std::string& remote_address,
+                                         const PeerCertificate* certificate) const {
   if (secret.empty()) return bad_token();
   ASSIGN_OR_RETURN(auto token, find(secret));
   if (!token || token->num_uses < 0) return bad_token();
   if (!token->bound_cidrs.empty() && !in_any_cidr(remote_address, token->bound_cidrs))
     return bad_token();
+  if (!token->certificate.empty() &&
+      (certificate == nullptr || certificate->sha256 != token->certificate))
+    return Error{Errc::kUnauthenticated, bad_token().message,
+                 "the token is tied to a client certificate that the connection did not show"};
   return std::move(*token);
 }
 

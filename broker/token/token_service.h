@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "broker/peer_certificate.h"
 #include "broker/token/token.h"
 #include "broker/token/token_store.h"
 
@@ -63,9 +64,11 @@ class TokenService {
   Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount,
                               const TokenCheck& check = {});
 
-  // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where
-  // `remote_address` is not within its bound CIDRs.
-  Result<Token> authenticate(const Secret& secret, const std::string& remote_address) const;
+  // The token behind what a client sent, if it lives. kUnauthenticated otherwise, also where the
+  // address is not within its bound CIDRs, or the connection (nullptr: it shows none) does not show
+  // the certificate that it is tied to.
+  Result<Token> authenticate(const Secret& secret, const std::string& remote_address,
+                             const PeerCertificate* certificate) const;
 
   // Counts one use of a token that has a limited number. The token returned has num_uses -1 if this
   // was the last one: end it after the request. kUnauthenticated: none were left.

@@ -173,9 +173,11 @@ Certificate CertificateAuthority::issue(const CertificateWish& wish) const {
   return {pem_of(cert.get()), pem_of(key.get())};
 }
 
-CertificateAuthority CertificateAuthority::issue_authority(const std::string& name) const {
+CertificateAuthority CertificateAuthority::issue_authority(const std::string& name,
+                                                           std::int64_t begins,
+                                                           std::int64_t ends) const {
   CertificateAuthority made;
-  made.parts_ = std::make_shared<const Parts>(name, parts_.get(), 0, 0);
+  made.parts_ = std::make_shared<const Parts>(name, parts_.get(), begins, ends);
   return made;
 }
 

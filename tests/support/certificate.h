@@ -34,7 +34,8 @@ class CertificateAuthority {
 
   const std::string& certificate() const;  // PEM
   Certificate issue(const CertificateWish& wish = {}) const;
-  CertificateAuthority issue_authority(const std::string& name) const;
+  CertificateAuthority issue_authority(const std::string& name, std::int64_t begins = 0,
+                                       std::int64_t ends = 0) const;
   // PEM. `revoked`: certificates of this authority, PEM. `updated`, `next`: as begins and ends.
   std::string revocation_list(const std::vector<std::string>& revoked, std::int64_t updated = 0,
                               std::int64_t next = 0) const;
