@@ -2,6 +2,7 @@
 
 #include "base/duration.h"
 #include "broker/auth/builtin_methods.h"
+#include "broker/auth/cert/cert_method.h"
 #include "broker/auth/jwt/jwt_method.h"
 #include "broker/auth/kubernetes/kubernetes_method.h"
 #include "engines/kv/kv.h"
@@ -23,6 +24,7 @@ void add_engines(engines::Registry& registry, const ServerConfig& config) {
 
 void add_auth_methods(broker::AuthRegistry& registry) {
   broker::add_builtin_auth_methods(registry);
+  broker::cert::add_methods(registry);
   broker::jwt::add_methods(registry);
   broker::kubernetes::add_methods(registry);
 }
