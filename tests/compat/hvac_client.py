@@ -125,6 +125,32 @@ def generate_root():
     assert fresh.lookup_token()["data"]["policies"] == ["root"]
 
 
+@step
+def cert_logins():
+    here = ENV["COMPAT_TLS"]
+    server, own, key = f"{here}/server.pem", f"{here}/client.pem", f"{here}/client.key"
+    fresh.sys.enable_auth_method("cert")
+    roles = fresh.auth.cert
+    roles.configure_tls_certificate(disable_binding=False)
+    roles.create_ca_certificate_role("robots", f"{here}/ca.pem", allowed_common_names="rob*",
+                                     token_ttl=600)
+    role = roles.read_ca_certificate_role("robots")["data"]
+    assert role["allowed_common_names"] == ["rob*"] and role["token_ttl"] == 600
+    assert role["certificate"].startswith("-----BEGIN CERTIFICATE")
+    assert roles.list_certificate_roles()["data"]["keys"] == ["robots"]
+    robot = hvac.Client(url=ENV["COMPAT_TLS_ADDRESS"], cert=(own, key), verify=server)
+    auth = robot.auth.cert.login("robots", cert_pem=own, key_pem=key)["auth"]
+    assert auth["metadata"]["cert_name"] == "robots" and auth["metadata"]["common_name"] == "robot"
+    assert robot.is_authenticated() and robot.auth.token.renew_self()["auth"]["renewable"]
+    bare = hvac.Client(url=ENV["COMPAT_TLS_ADDRESS"], token=robot.token, verify=server)
+    assert not bare.is_authenticated()
+    refused(exceptions.InvalidRequest, "certificate", bare.write, "auth/cert/login")
+    refused(exceptions.InvalidRequest, "invalid certificate", robot.auth.cert.login, "no-role",
+            cert_pem=own, key_pem=key)
+    roles.delete_certificate_role("robots")
+    refused(exceptions.InvalidPath, "", roles.read_ca_certificate_role, "robots")
+
+
 # --- a server in development mode ---
 
 

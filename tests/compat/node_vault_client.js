@@ -104,6 +104,22 @@ step('generate a root token with shares', async () => {
   fresh.token = token.toString();
   assert.deepEqual((await fresh.tokenLookupSelf()).data.policies, ['root']);
 });
+step('login with a client certificate', async () => {
+  const file = (name) => fs.readFileSync(`${env.COMPAT_TLS}/${name}`);
+  const client = (own) =>
+    nodeVault({ endpoint: env.COMPAT_TLS_ADDRESS, requestOptions: { ca: file('server.pem'), ...own } });
+  await fresh.enableAuth({ mount_point: 'cert', type: 'cert' });
+  await fresh.write('auth/cert/certs/robots', { certificate: file('ca.pem').toString(), policies: 'default' });
+  const robot = client({ cert: file('client.pem'), key: file('client.key') });
+  const { auth } = await robot.certLogin();
+  assert.equal(auth.metadata.common_name, 'robot');
+  assert.equal(robot.token, auth.client_token);
+  assert.equal((await robot.tokenLookupSelf()).data.display_name, 'cert-robots');
+  const bare = client({});
+  await rejects(bare.certLogin(), 400, /certificate must be supplied/);
+  bare.token = auth.client_token;
+  await rejects(bare.tokenLookupSelf(), 403);
+});
 
 // --- a server in development mode ---
 

@@ -136,6 +136,8 @@ Answer ServerProcess::call_raw(const std::string& method, const std::string& pat
                                const std::string& body, const std::string& token) const {
   cli::HttpSettings settings;
   settings.ca_cert_file = ca_file_;
+  settings.client_cert_file = client_certificate_;
+  settings.client_key_file = client_key_;
   cli::HttpClient client(settings);
   cli::HttpRequest request{.method = method, .url = address_ + "/v1/" + path};
   request.token = Secret(token == "root" ? root_token_ : token);

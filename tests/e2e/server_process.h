@@ -86,6 +86,11 @@ class ServerProcess {
   Outcome cli(const std::vector<std::string>& arguments, const std::string& token = "root",
               const std::string& input = "", const Environment& more = {}) const;
   void trust(std::string ca_file) { ca_file_ = std::move(ca_file); }
+  // PEM files of a client certificate that call() shows from now on; empty: none.
+  void show(std::string certificate_file, std::string key_file) {
+    client_certificate_ = std::move(certificate_file);
+    client_key_ = std::move(key_file);
+  }
 
  private:
   void write_config() const;
@@ -99,6 +104,7 @@ class ServerProcess {
   std::string more_;
   Environment environment_;
   std::string ca_file_;
+  std::string client_certificate_, client_key_;
   std::string root_token_;
   std::string address_;
   pid_t process_ = 0;
