@@ -76,7 +76,7 @@ class World {
   std::unique_ptr<Clock> clock = std::make_unique<SystemClock>();
   std::unique_ptr<store::SqliteDatabase> database = open();
   store::Keyring keyring{"root", random, *clock};
-  store::Records records{keyring, "root"};
+  store::Records records{keyring};
   IdentityService identities{*database, records, keyring, *clock, random, *log};
   PolicyStore policies{*database, records, *clock, *log};
 

@@ -68,7 +68,7 @@ void fill_leases(const std::string& database_path, const std::string& seal_path,
       for (int i = done; i < std::min(count, done + kPerTransaction); ++i) {
         const broker::Lease lease = make_lease(random, mount_accessor, clock.wall());
         ASSIGN_OR_RETURN(const std::string sealed, broker::seal_lease(keyring, lease));
-        RETURN_IF_ERROR(broker::insert_lease(writer, lease, sealed));
+        RETURN_IF_ERROR(broker::insert_lease(writer, keyring, lease, sealed));
       }
       return ok();
     }),

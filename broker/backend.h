@@ -21,6 +21,8 @@ struct Caller {
   Secret secret;  // the token itself, as it was sent
   std::shared_ptr<const policy::Rights> rights;
   std::shared_ptr<const Standing> standing;  // nullptr: no entity is behind the token
+  std::string name_space = "root";           // id of the namespace that the token belongs to
+  bool from_above = false;                   // not the one that the request is for
 };
 
 // One request to a path of the broker's own (sys/, auth/token/).

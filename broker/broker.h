@@ -1,25 +1,15 @@
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "broker/auth/auth_method.h"
-#include "broker/clock_keeper.h"
+#include "broker/broker_options.h"
 #include "broker/handler.h"
-#include "broker/lease/lease_ends.h"
-#include "broker/lease/reaper.h"
-#include "broker/lease/retries.h"
-#include "broker/lease/revoker.h"
 #include "broker/lifecycle.h"
-#include "broker/metric.h"
-#include "broker/mount/caretaker.h"
-#include "broker/reconcile/reconciler.h"
 #include "engines/registry.h"
 #include "store/keyring.h"
 #include "store/seal.h"
@@ -27,23 +17,9 @@
 
 namespace curfew::broker {
 
-struct BrokerOptions {
-  std::string version = "0.0.0";
-  RevokerOptions revoker = {};
-  ReaperOptions reaper = {};
-  RetryOptions retry = {};
-  CaretakerOptions caretaker = {};
-  BreakerOptions breakers = {};
-  LeaseEndOptions lease_ends = {};
-  ClockOptions clock = {};
-  ReconcilerOptions reconciler = {};
-  std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
-  bool open_metrics = false;                               // sys/metrics needs no token
-  // The reaper's and the caretaker's. Without them tests call run_due() themselves.
-  bool start_threads = true;
-};
-
-// The broker: everything between the edge and the store, joined. Thread-safe.
+// The broker: everything between the edge and the store, joined. It has what is one for all
+// namespaces (database, seal, clock, the tree of the namespaces) and hands each request to the one
+// that it is for. Thread-safe.
 class Broker final : public Handler {
  public:
   struct Dependencies {

@@ -32,6 +32,7 @@ struct Request {
       Json::object();      // the body; of a read, list or delete also the query. Always an object
   Secret token;            // X-Vault-Token or a bearer token; may be empty
   std::string name_space;  // X-Vault-Namespace; empty: the root namespace
+  bool lost = false;       // header and path name a namespace that there is not
   std::optional<Millis> wrap_ttl;
   std::string remote_address;
   std::uint16_t remote_port = 0;
@@ -112,7 +113,8 @@ struct Response {
   std::string request_key = {};
   std::string request_fingerprint = {};  // of its parameters, where the caller chose the key
   std::shared_ptr<Deliveries> deliveries = {};
-  bool replayed = false;  // the lease was made by an earlier attempt
+  bool replayed = false;        // the lease was made by an earlier attempt
+  std::string name_space = {};  // id of the one that answers
 
   // Whether there is anything in it beside its status.
   bool says_something() const {

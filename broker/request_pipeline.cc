@@ -14,6 +14,7 @@ constexpr std::string_view kSystemMount = "sys/";
 constexpr std::string_view kTokenMount = "auth/token/";
 constexpr std::string_view kAuthMounts = "auth/";
 constexpr std::string_view kIdentityMount = "identity/";
+constexpr std::string_view kMountsForUi = "/sys/internal/ui/mounts";  // and below
 
 Error denied() {
   return {Errc::kPermissionDenied, "1 error occurred:\n\t* permission denied\n\n"};
@@ -82,6 +83,7 @@ struct RequestPipeline::Course {
   }
 
   // Who asks, and what was decided.
+  const Home* home = nullptr;  // of the caller's token
   std::optional<Caller> caller;
   std::optional<policy::Decision> decision;  // points into the caller's rules and the request
   AuditSubject subject;
@@ -145,7 +147,8 @@ Status RequestPipeline::find_route(Course& course) const {
     course.backend_handler = handler_of<BackendHandler>(*match->route, course.request.operation);
     course.params = std::move(match->params);
   };
-  if (path.starts_with(kSystemMount)) in_backend(parts_.system, kSystemMount, "system");
+  if (path.starts_with(kSystemMount) && !course.request.lost)
+    in_backend(parts_.system, kSystemMount, "system");
 
   // Without keys only what needs none is answered, and nothing else is told.
   if (!parts_.lifecycle.is_serving() && (course.route == nullptr || !course.route->works_sealed)) {
@@ -155,10 +158,14 @@ Status RequestPipeline::find_route(Course& course) const {
                    "Curfew is not initialized yet; run: curfew operator init"};
     return Error{Errc::kSealed, "Vault is sealed"};
   }
-  if (!course.request.name_space.empty() && course.request.name_space != "root" &&
-      course.request.name_space != "/")
-    return Error{Errc::kUnsupportedPath,
-                 "namespaces are not supported yet; leave X-Vault-Namespace out"};
+  // Whether there is such a namespace is told to nobody whom the policies do not let ask.
+  if (course.request.lost) {
+    if (const auto at = path.rfind(kMountsForUi); at != std::string::npos)
+      in_backend(nowhere_, path.substr(0, at + 1 + kSystemMount.size()), "system");
+    return ok();
+  }
+  // What is being deleted is looked after from above, and makes nothing new.
+  if (parts_.closing && course.backend == nullptr) return ok();
 
   if (path.starts_with(kTokenMount)) in_backend(parts_.token_backend, kTokenMount, "token");
   if (path.starts_with(kAuthMounts) && course.backend == nullptr) {
@@ -218,23 +225,31 @@ bool RequestPipeline::opens_own_wrap(const Course& course) {
 Status RequestPipeline::believe(Course& course) {
   const bool open = course.route != nullptr && course.route->unauthenticated;
   if (open && (course.route->works_sealed || course.request.token.empty())) return ok();
-  auto token = parts_.tokens.authenticate(course.request.token, course.request.remote_address,
-                                          course.request.peer_certificate.get());
+  const Home& home = parts_.homes.of(course.request.token);
+  auto token = home.tokens.authenticate(course.request.token, course.request.remote_address,
+                                       course.request.peer_certificate.get());
+  if (token && parts_.closing && home.is_here())
+    token = Error{Errc::kUnauthenticated, "permission denied"};
   if (!token && open) return ok();
   if (!token && token.error().code == Errc::kUnauthenticated && opens_own_wrap(course))
     return no_wrapping_token();
   if (!token) return std::move(token).error();
   // Tokens with a row ended with their auth method.
-  if (token->is_batch() && !token->mount.empty() && !parts_.auth_mounts.by_accessor(token->mount))
+  if (token->is_batch() && !token->mount.empty() && !home.auth_mounts.by_accessor(token->mount))
     return open ? ok() : Status(denied());
   // Who calls an open path uses nothing, and a wrapping token is spent by what opens it.
   const bool is_use = !open && !(token->type == TokenType::kWrapping && opens_own_wrap(course));
-  auto used = is_use ? parts_.tokens.use(*token) : std::move(token);
+  auto used = is_use ? home.tokens.use(*token) : std::move(token);
   if (!used) return std::move(used).error();
-  ASSIGN_OR_RETURN(Authority authority, parts_.authorities.of(*used));
+  ASSIGN_OR_RETURN(Authority authority, home.authorities.of(*used, home.below));
   attribute(authority, course.attribution);
-  course.caller = Caller{*std::move(used), course.request.token, std::move(authority.rights),
-                         std::move(authority.standing)};
+  course.home = &home;
+  course.caller = Caller{*std::move(used),
+                         course.request.token,
+                         std::move(authority.rights),
+                         std::move(authority.standing),
+                         home.id,
+                         !home.is_here()};
   const Token& caller = course.caller->token;
   const auto& standing = course.caller->standing;
   course.attribution.entity_id = standing ? standing->entity_id : caller.entity_id;
@@ -338,28 +353,25 @@ Status RequestPipeline::count_request(Course& course) {
 
 // ---- the record -------------------------------------------------------------------------------
 
-namespace {
-
-AuditEntry entry_of(const Request& request, const AuditSubject& subject,
-                    const engines::Attribution& attribution, WallTime now) {
-  return {.time = now,
-          .request = request,
-          .subject = subject,
-          .mount_type = {},
-          .mount_path = {},
-          .mount_accessor = {},
-          .purpose = attribution.purpose,
-          .session = attribution.session,
-          .trace_id = attribution.trace_id,
-          .ticket = attribution.ticket,
-          .entity_name = attribution.entity_name,
-          .human = attribution.human,
-          .sub_agent = attribution.sub_agent,
+AuditEntry RequestPipeline::entry_of(const Course& course, WallTime time) const {
+  return {.time = time,
+          .request = course.request,
+          .subject = course.subject,
+          .mount_type = course.mount_type,
+          .mount_path = course.mount_path,
+          .mount_accessor = course.mount_accessor,
+          .purpose = course.attribution.purpose,
+          .session = course.attribution.session,
+          .trace_id = course.attribution.trace_id,
+          .ticket = course.attribution.ticket,
+          .entity_name = course.attribution.entity_name,
+          .human = course.attribution.human,
+          .sub_agent = course.attribution.sub_agent,
           .clear_request_keys = {},
-          .clear_response_keys = {}};
+          .clear_response_keys = {},
+          .name_space = {parts_.place.id, parts_.place.path},
+          .policy_namespace = course.home != nullptr ? course.home->id : parts_.place.id};
 }
-
-}  // namespace
 
 // In words, which nobody needs where nothing is audited.
 void RequestPipeline::explain_decision(Course& course) {
@@ -378,10 +390,7 @@ Status RequestPipeline::audit_request(Course& course, const Error* error) {
     return ok();
   }
   explain_decision(course);
-  AuditEntry entry = entry_of(course.request, course.subject, course.attribution, course.now);
-  entry.mount_type = course.mount_type;
-  entry.mount_path = course.mount_path;
-  entry.mount_accessor = course.mount_accessor;
+  AuditEntry entry = entry_of(course, course.now);
   if (const MountEntry* mount = course.mount_entry())
     entry.clear_request_keys = mount->config.audit_non_hmac_request_keys;
   if (is_incident(course.request)) entry.clear_request_keys = incident_words();
@@ -400,11 +409,7 @@ Result<Response> RequestPipeline::audit_response(Course& course, Result<Response
   if (!course.request_audited || !parts_.audit.is_on()) return outcome;
   explain_decision(course);
   static const Response kNothing;
-  AuditEntry entry =
-      entry_of(course.request, course.subject, course.attribution, parts_.clock.wall());
-  entry.mount_type = course.mount_type;
-  entry.mount_path = course.mount_path;
-  entry.mount_accessor = course.mount_accessor;
+  AuditEntry entry = entry_of(course, parts_.clock.wall());
   if (const MountEntry* mount = course.mount_entry())
     entry.clear_response_keys = mount->config.audit_non_hmac_response_keys;
   if (is_incident(course.request)) entry.clear_response_keys = incident_words();
@@ -466,9 +471,9 @@ void RequestPipeline::take_token_back(const Secret& token, std::string_view acce
 
 void RequestPipeline::end_used_up(const Course& course) {
   if (!course.caller || course.caller->token.num_uses >= 0) return;
-  const Status ended = parts_.tokens.revoke_tree(course.caller->token);
+  const Status ended = course.home->tokens.revoke_tree(course.caller->token);
   if (!ended) parts_.log.error("used-up token not ended", {{"error", ended.error().message}});
-  parts_.token_ended();
+  course.home->token_ended();
 }
 
 // ---- the work ---------------------------------------------------------------------------------
@@ -500,10 +505,12 @@ Result<Response> RequestPipeline::serve_backend(Course& course) {
 
 // Whether the auth method is still there by whose login a token without a row was made; others
 // ended with it.
-Status RequestPipeline::check_method(const store::Reader& reader, const Token& token) const {
+Status RequestPipeline::check_method(const store::Reader& reader, const Course& course) {
+  const Token& token = course.caller->token;
+  const AuthMounts& methods = course.home->auth_mounts;
   if (!token.is_batch() || token.mount.empty()) return ok();
-  const auto mount = parts_.auth_mounts.by_accessor(token.mount);
-  if (mount == nullptr || !parts_.auth_mounts.check_open(reader, mount->entry)) return denied();
+  const auto mount = methods.by_accessor(token.mount);
+  if (mount == nullptr || !methods.check_open(reader, mount->entry)) return denied();
   return ok();
 }
 
@@ -546,13 +553,13 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
          .attribution = course.attribution,
          .admit = [&](store::Writer& writer, const Lease& lease) -> Status {
            RETURN_IF_ERROR(parts_.lockdowns.check(writer, subject_of(lease)));
-           RETURN_IF_ERROR(check_method(writer, course.caller->token));
+           RETURN_IF_ERROR(check_method(writer, course));
            if (standing != nullptr)
              RETURN_IF_ERROR(check_agent_budget(writer, *standing, course.mount_path, lease));
            QuotaSubject subject = quota_subject(course);
            subject.role = lease.role;
            RETURN_IF_ERROR(parts_.quotas.check_lease(writer, subject));
-           return parts_.budgets.charge(writer, course.caller->token, lease);
+           return course.home->budgets.charge(writer, course.caller->token, lease);
          },
          .key = {},
          .ttl_max = lease_ttl_max(*course.caller)});

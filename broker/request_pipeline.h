@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,16 +14,16 @@
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_service.h"
 #include "broker/backend.h"
-#include "broker/identity/authority.h"
 #include "broker/lease/lease_service.h"
 #include "broker/lease/lockdown.h"
 #include "broker/lease/retries.h"
 #include "broker/lifecycle.h"
 #include "broker/mount/mount_table.h"
-#include "broker/policy/policy_store.h"
 #include "broker/quota/quotas.h"
 #include "broker/request.h"
-#include "broker/token/token_budgets.h"
+#include "broker/tenant/home.h"
+#include "broker/tenant/namespace_entry.h"
+#include "broker/tenant/nowhere.h"
 #include "broker/token/token_service.h"
 #include "broker/wrapping/wraps.h"
 
@@ -36,17 +37,17 @@ class RequestPipeline {
  public:
   struct Parts {
     Lifecycle& lifecycle;
-    TokenService& tokens;
-    PolicyStore& policies;
+    const Homes& homes;
+    const NamespaceEntry& place;       // the namespace that this serves
+    const std::atomic<bool>& closing;  // it is being deleted
     MountTable& mounts;
     AuthMounts& auth_mounts;
-    const Authorities& authorities;
     LoginService& logins;
+    TokenService& tokens;
     LeaseService& leases;
     Retries& retries;
     Quotas& quotas;
     const Lockdowns& lockdowns;
-    const TokenBudgets& budgets;
     Wraps& wraps;
     AuditBroker& audit;
     const Backend& system;
@@ -72,12 +73,13 @@ class RequestPipeline {
   Status find_route(Course& course) const;
   Status believe(Course& course);
   static bool opens_own_wrap(const Course& course);
-  Status check_method(const store::Reader& reader, const Token& token) const;
+  static Status check_method(const store::Reader& reader, const Course& course);
   Status decide_operation(Course& course) const;
   Status decide(Course& course) const;
   static QuotaSubject quota_subject(const Course& course);
   Status count_request(Course& course);
   static void explain_decision(Course& course);
+  AuditEntry entry_of(const Course& course, WallTime time) const;
   Status audit_request(Course& course, const Error* error);
   Result<Response> serve(Course& course);
   Result<Response> serve_backend(Course& course);
@@ -90,6 +92,7 @@ class RequestPipeline {
   void end_used_up(const Course& course);
 
   const Parts parts_;
+  const Nowhere nowhere_;
 };
 
 }  // namespace curfew::broker

@@ -4,6 +4,7 @@
 
 #include "base/one_time_pad.h"
 #include "broker/token/token_service.h"
+#include "broker/token/token_text.h"
 
 namespace curfew::broker {
 

@@ -18,6 +18,7 @@ void add_auth_commands(CommandTable& table);
 void add_agent_commands(CommandTable& table);
 void add_clock_commands(CommandTable& table);
 void add_audit_commands(CommandTable& table);
+void add_namespace_commands(CommandTable& table);
 void add_operator_commands(CommandTable& table);
 void add_rekey_commands(CommandTable& table);
 void add_generate_root_commands(CommandTable& table);

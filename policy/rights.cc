@@ -11,7 +11,10 @@ bool holds(const std::vector<std::string>& list, std::string_view text) {
 
 }  // namespace
 
-Decision Rights::check(const Access& access) const {
+Decision Rights::check(const Access& asked) const {
+  Access access = asked;
+  const std::string whole = prefix_.empty() ? std::string() : prefix_ + std::string(asked.path);
+  if (!prefix_.empty()) access.path = whole;
   std::optional<Decision> out;
   bool sudo = true;
   for (const auto& acl : acls_) {
@@ -27,6 +30,10 @@ Decision Rights::check(const Access& access) const {
 }
 
 std::vector<std::string> Rights::capabilities(std::string_view path) const {
+  return capabilities_at(prefix_ + std::string(path));
+}
+
+std::vector<std::string> Rights::capabilities_at(const std::string& path) const {
   std::vector<std::string> common = acls_.front()->capabilities(path);
   for (std::size_t i = 1; i < acls_.size(); ++i) {
     const std::vector<std::string> next = acls_[i]->capabilities(path);
@@ -45,7 +52,8 @@ bool Rights::is_root() const {
   return std::all_of(acls_.begin(), acls_.end(), [](const auto& acl) { return acl->is_root(); });
 }
 
-bool Rights::reaches_mount(std::string_view mount_path) const {
+bool Rights::reaches_mount(std::string_view asked) const {
+  const std::string mount_path = prefix_ + std::string(asked);
   return std::all_of(acls_.begin(), acls_.end(),
                      [&](const auto& acl) { return acl->reaches_mount(mount_path); });
 }
@@ -56,12 +64,29 @@ bool Rights::has_sudo(std::string_view path) const {
 }
 
 Json Rights::resultant() const {
+  Json out = resultant_of_all();
+  if (prefix_.empty()) return out;
+  for (const char* kind : {"exact_paths", "glob_paths"}) {
+    if (!out.contains(kind)) continue;
+    Json behind = Json::object();
+    for (const auto& [path, entry] : out[kind].items()) {
+      if (path.starts_with(prefix_))
+        behind[path.substr(prefix_.size())] = entry;
+      else if (std::string_view(kind) == "glob_paths" && prefix_.starts_with(path))
+        behind[""] = entry;
+    }
+    out[kind] = std::move(behind);
+  }
+  return out;
+}
+
+Json Rights::resultant_of_all() const {
   Json out = acls_.front()->resultant();
   if (acls_.size() == 1) return out;
   if (out.contains("root") && out["root"] == true) out = acls_[1]->resultant();
   for (const char* kind : {"exact_paths", "glob_paths"}) {
     if (!out.contains(kind)) continue;
-    for (auto& [path, entry] : out[kind].items()) entry["capabilities"] = capabilities(path);
+    for (auto& [path, entry] : out[kind].items()) entry["capabilities"] = capabilities_at(path);
   }
   return out;
 }

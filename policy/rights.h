@@ -16,11 +16,15 @@ namespace curfew::policy {
 // allowed. Immutable; thread-safe.
 class Rights {
  public:
-  // The first one is the caller's own. REQUIRES: not empty, no null pointers.
-  explicit Rights(std::vector<std::shared_ptr<const Acl>> acls) : acls_(std::move(acls)) {}
+  // The first one is the caller's own. REQUIRES: not empty, no null pointers. `prefix` stands
+  // before every path that is asked about: that of a namespace below the one whose policies these
+  // are.
+  explicit Rights(std::vector<std::shared_ptr<const Acl>> acls, std::string prefix = {})
+      : acls_(std::move(acls)), prefix_(std::move(prefix)) {}
 
   // The decision of the first set that does not allow it, else the one that names a rule. Where
-  // one asks for approval and another denies, the denial counts. Allocates nothing.
+  // one asks for approval and another denies, the denial counts. Allocates nothing without a
+  // prefix.
   Decision check(const Access& access) const;
 
   // See Acl. Of several sets what all of them grant.
@@ -29,11 +33,16 @@ class Rights {
   bool reaches_mount(std::string_view mount_path) const;
   bool has_sudo(std::string_view path) const;
 
-  // See Acl; of several sets the paths of the first, with what all of them grant there.
+  // See Acl; of several sets the paths of the first, with what all of them grant there. With a
+  // prefix those behind it.
   Json resultant() const;
 
  private:
+  Json resultant_of_all() const;
+  std::vector<std::string> capabilities_at(const std::string& path) const;  // with the prefix
+
   std::vector<std::shared_ptr<const Acl>> acls_;
+  std::string prefix_;
 };
 
 }  // namespace curfew::policy

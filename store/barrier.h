@@ -15,6 +15,9 @@ class Barrier {
  public:
   virtual ~Barrier() = default;
 
+  // Whose keys these are: what stands in the column `namespace` of every row that they seal.
+  virtual const std::string& name_space() const = 0;
+
   // kSealed: the keys are not in memory (the others too). kTooLarge: more than 64 MiB.
   virtual Result<std::string> seal(std::string_view context, std::string_view plaintext) const = 0;
 

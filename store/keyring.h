@@ -42,8 +42,6 @@ class Keyring final : public Barrier {
   Keyring(const Keyring&) = delete;
   Keyring& operator=(const Keyring&) = delete;
 
-  const std::string& name_space() const { return namespace_; }
-
   // A keyring for the same namespace, locked.
   std::unique_ptr<Keyring> another() const;
 
@@ -85,6 +83,7 @@ class Keyring final : public Barrier {
   // The key has sealed a quarter of the 2^32 texts that random nonces allow.
   bool is_rotation_due() const;
 
+  const std::string& name_space() const override { return namespace_; }
   Result<std::string> seal(std::string_view context, std::string_view plaintext) const override;
   Result<std::string> open(std::string_view context, std::string_view sealed) const override;
   Result<std::string> keyed_hash(std::string_view purpose, std::string_view value) const override;

@@ -97,8 +97,60 @@ constexpr std::array kVersion6 = std::to_array<std::string_view>({
     "issued_at > 0",
 });
 
-constexpr std::array<std::span<const std::string_view>, 6> kMigrations{
-    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6};
+// Namespaces share the tables and no row: every query says whose rows it means, and every index has
+// that in it. The planner knows no statistics: the index that is to serve a query must have more of
+// the columns that it compares than any other.
+constexpr std::array kVersion7 = std::to_array<std::string_view>({
+    "DROP INDEX leases_due",
+    "DROP INDEX leases_over",
+    "DROP INDEX leases_live",
+    "DROP INDEX leases_by_token",
+    "DROP INDEX leases_by_resource",
+    "DROP INDEX leases_by_role",
+    "DROP INDEX leases_by_entity",
+    "DROP INDEX leases_by_state",
+    "DROP INDEX leases_by_agent",
+    "DROP INDEX leases_by_session",
+    "DROP INDEX leases_by_trace",
+    "DROP INDEX leases_by_name",
+    "DROP INDEX leases_by_request",
+    "DROP INDEX leases_unlabelled",
+    "DROP INDEX tokens_expires_at",
+    "DROP INDEX tokens_parent",
+    "DROP INDEX tokens_by_mount",
+    "DROP INDEX tokens_by_entity",
+    "CREATE INDEX leases_due ON leases (namespace, next_action_at, id) WHERE state < 4 AND "
+    "next_action_at IS NOT NULL",
+    "CREATE INDEX leases_over ON leases (namespace, next_action_at, id) WHERE state > 3 AND "
+    "next_action_at IS NOT NULL",
+    "CREATE INDEX leases_live ON leases (namespace, id) WHERE state < 4",
+    "CREATE INDEX leases_by_token ON leases (token, namespace, id) WHERE state < 4",
+    "CREATE INDEX leases_by_resource ON leases (namespace, mount, resource, id) WHERE state < 4",
+    "CREATE INDEX leases_by_role ON leases (namespace, mount, role, id) WHERE state < 4",
+    // A token, and an agent's budget, count in the namespaces below theirs too.
+    "CREATE INDEX leases_by_entity ON leases (entity, namespace, id) WHERE state < 4 AND entity <> "
+    "''",
+    // Every query of live leases has a condition on the state: as the second column it would draw
+    // all of them here.
+    "CREATE INDEX leases_by_state ON leases (state, namespace, id) WHERE state < 4",
+    "CREATE INDEX leases_by_agent ON leases (namespace, agent, id) WHERE state < 4 AND agent <> ''",
+    "CREATE INDEX leases_by_session ON leases (namespace, session, id) WHERE state < 4 AND session "
+    "<> ''",
+    "CREATE INDEX leases_by_trace ON leases (namespace, trace, id) WHERE state < 4 AND trace <> ''",
+    "CREATE INDEX leases_by_name ON leases (namespace, name) WHERE name <> ''",
+    "CREATE INDEX leases_by_request ON leases (namespace, request_key) WHERE state < 4 AND "
+    "request_key <> ''",
+    "CREATE INDEX leases_unlabelled ON leases (namespace, id) WHERE state < 4 AND agent IS NULL",
+    "CREATE INDEX leases_ended ON leases (namespace, id) WHERE state > 3",
+    "CREATE INDEX tokens_expires_at ON tokens (namespace, expires_at, id)",
+    "CREATE INDEX tokens_parent ON tokens (namespace, parent)",
+    "CREATE INDEX tokens_by_mount ON tokens (mount, namespace) WHERE mount <> ''",
+    "CREATE INDEX tokens_by_entity ON tokens (entity, namespace) WHERE entity <> ''",
+    "CREATE INDEX tokens_by_accessor ON tokens (namespace, accessor)",
+});
+
+constexpr std::array<std::span<const std::string_view>, 7> kMigrations{
+    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6, kVersion7};
 
 }  // namespace
 

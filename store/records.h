@@ -20,9 +20,10 @@ namespace curfew::store {
 // Thread-safe: holds nothing.
 class Records {
  public:
-  // `barrier` outlives this object.
-  Records(const Barrier& barrier, std::string name_space)
-      : barrier_(barrier), namespace_(std::move(name_space)) {}
+  // The records of the barrier's namespace. `barrier` outlives this object.
+  explicit Records(const Barrier& barrier) : barrier_(barrier), namespace_(barrier.name_space()) {}
+
+  const std::string& name_space() const { return namespace_; }
 
   // nullopt: there is none. kCorrupt: the row was changed or moved.
   Result<std::optional<Json>> get(const Reader& reader, std::string_view scope,

@@ -79,8 +79,13 @@ Json to_stored(const AuditDeviceInfo& info, const std::string& salt) {
 }  // namespace
 
 AuditBroker::AuditBroker(store::Database& database, const store::Records& records, Random& random,
-                         Log& log)
-    : database_(database), records_(records), random_(random), log_(log) {}
+                         Log& log, AuditNamespace name_space, AuditBroker* above)
+    : database_(database),
+      records_(records),
+      random_(random),
+      log_(log),
+      name_space_(std::move(name_space)),
+      above_(above) {}
 
 Result<std::shared_ptr<AuditBroker::Device>> AuditBroker::make_device(AuditDeviceInfo info,
                                                                       const Secret& salt) const {
@@ -135,16 +140,18 @@ std::optional<std::vector<std::shared_ptr<AuditBroker::Device>>> AuditBroker::lo
 }
 
 bool AuditBroker::is_on() const {
-  const std::shared_lock lock(mutex_);
-  return !loaded_ || !devices_.empty();
+  {
+    const std::shared_lock lock(mutex_);
+    if (!loaded_ || !devices_.empty()) return true;
+  }
+  return above_ != nullptr && above_->is_on();
 }
 
 std::vector<std::shared_ptr<AuditBroker::Device>> AuditBroker::devices() const {
   return loaded_devices().value_or(std::vector<std::shared_ptr<Device>>{});
 }
 
-Status AuditBroker::write_to_all(
-    const std::function<std::string(const AuditHasher&)>& render) const {
+Status AuditBroker::write_to_own(const Render& render) const {
   // No device is not the same as not knowing the devices.
   const auto all = loaded_devices();
   if (!all) return Error{Errc::kSealed, "Vault is sealed"};
@@ -165,6 +172,15 @@ Status AuditBroker::write_to_all(
   return Error{Errc::kInternal, failures};
 }
 
+// Those above first: what they do not take must not stand in the namespace's own log as done.
+Status AuditBroker::write_to_all(const Render& render) const {
+  const Status taken = above_ != nullptr ? above_->write_to_all(render) : ok();
+  if (!taken && taken.error().code == Errc::kInternal)
+    return Error{Errc::kInternal, "the server's audit log does not take it; ask its operator"};
+  if (!taken) return taken;
+  return write_to_own(render);
+}
+
 Status AuditBroker::write(const AuditEntry& entry) {
   Status written =
       write_to_all([&](const AuditHasher& hasher) { return render_audit_entry(entry, hasher); });
@@ -177,8 +193,9 @@ Status AuditBroker::write(const AuditEntry& entry) {
 }
 
 Status AuditBroker::write_end(WallTime time, const Json& lease) {
-  return write_to_all(
-      [&](const AuditHasher& hasher) { return render_audit_end(time, lease, hasher); });
+  return write_to_all([&](const AuditHasher& hasher) {
+    return render_audit_end(time, name_space_, lease, hasher);
+  });
 }
 
 Status AuditBroker::enable(AuditDeviceInfo info) {

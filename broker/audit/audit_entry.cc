@@ -13,6 +13,13 @@ bool is_time(const std::string& text) {
          parse_rfc3339(text).has_value();
 }
 
+// The first namespace has no path, as Vault's audit log has it.
+Json namespace_json(const AuditNamespace& name_space) {
+  Json out = {{"id", name_space.id}};
+  if (!name_space.path.empty()) out["path"] = name_space.path;
+  return out;
+}
+
 Json subject_json(const AuditEntry& entry, const AuditHasher& hasher) {
   Json auth = Json::object();
   const AuditSubject& subject = entry.subject;
@@ -40,7 +47,7 @@ Json subject_json(const AuditEntry& entry, const AuditHasher& hasher) {
     if (!subject.granting_policies.empty()) {
       for (const std::string& name : subject.granting_policies)
         results["granting_policies"].push_back(
-            {{"name", name}, {"namespace_id", "root"}, {"type", "acl"}});
+            {{"name", name}, {"namespace_id", entry.policy_namespace}, {"type", "acl"}});
     }
     if (!subject.reason.empty()) results["reason"] = subject.reason;
   }
@@ -51,7 +58,7 @@ Json request_json(const AuditEntry& entry, const AuditHasher& hasher) {
   const Request& request = entry.request;
   Json out = {{"id", request.id},
               {"operation", request.help ? "help" : operation_name(request.operation)},
-              {"namespace", {{"id", "root"}}},
+              {"namespace", namespace_json(entry.name_space)},
               {"path", request.path},
               {"remote_address", request.remote_address},
               {"remote_port", request.remote_port}};
@@ -162,8 +169,12 @@ std::string render_audit_entry(const AuditEntry& entry, const AuditHasher& hashe
   return dump_json(line);
 }
 
-std::string render_audit_end(WallTime time, const Json& lease, const AuditHasher& hasher) {
-  Json line = {{"time", format_rfc3339(time)}, {"type", "revocation"}, {"lease", lease}};
+std::string render_audit_end(WallTime time, const AuditNamespace& name_space, const Json& lease,
+                             const AuditHasher& hasher) {
+  Json line = {{"time", format_rfc3339(time)},
+               {"type", "revocation"},
+               {"namespace", namespace_json(name_space)},
+               {"lease", lease}};
   Json& accessor = line["lease"]["attribution"]["token_accessor"];
   accessor = hasher.accessor(accessor.is_string() ? accessor.get<std::string>() : "");
   return dump_json(line);

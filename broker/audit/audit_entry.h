@@ -47,6 +47,12 @@ struct AuditSubject {
   std::string reason;  // of the decision
 };
 
+// Which namespace an entry belongs to.
+struct AuditNamespace {
+  std::string id = "root";
+  std::string path = {};  // "" is the first one's
+};
+
 struct AuditEntry {
   WallTime time;
   const Request& request;
@@ -63,7 +69,9 @@ struct AuditEntry {
   std::string sub_agent;  // likewise
   std::set<std::string> clear_request_keys;
   std::set<std::string> clear_response_keys;
-  const Response* response = nullptr;  // nullptr: the entry of the request
+  AuditNamespace name_space = {};
+  std::string policy_namespace = "root";  // id of the one that the caller's token belongs to
+  const Response* response = nullptr;     // nullptr: the entry of the request
   const Error* error = nullptr;
 };
 
@@ -72,6 +80,7 @@ std::string render_audit_entry(const AuditEntry& entry, const AuditHasher& hashe
 
 // The line for a lease that has ended, by whatever way: type "revocation", with `lease` as it is
 // archived. The receipt stands in the clear; the accessor in the attribution is hashed.
-std::string render_audit_end(WallTime time, const Json& lease, const AuditHasher& hasher);
+std::string render_audit_end(WallTime time, const AuditNamespace& name_space, const Json& lease,
+                             const AuditHasher& hasher);
 
 }  // namespace curfew::broker

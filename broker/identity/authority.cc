@@ -26,7 +26,7 @@ Result<std::shared_ptr<const Standing>> Authorities::standing_of(
   return standing;
 }
 
-Result<Authority> Authorities::of(const Token& token) const {
+Result<Authority> Authorities::of(const Token& token, const std::string& below) const {
   Authority out;
   ASSIGN_OR_RETURN(out.standing, standing_of(token.entity_id));
   ASSIGN_OR_RETURN(out.principal, standing_of(token.on_behalf_of));
@@ -55,7 +55,7 @@ Result<Authority> Authorities::of(const Token& token) const {
                                    out.principal->identity));
     acls.push_back(std::move(bound));
   }
-  out.rights = std::make_shared<const policy::Rights>(std::move(acls));
+  out.rights = std::make_shared<const policy::Rights>(std::move(acls), below);
   return out;
 }
 

@@ -29,7 +29,8 @@ class Authorities {
 
   // kPermissionDenied: the entity behind the token, or the human that it acts for, is disabled or
   // gone. Errors of the policies: what cannot be read grants nothing.
-  Result<Authority> of(const Token& token) const;
+  // `below`: the path of the namespace that the token is used in, from its own on; "" is its own.
+  Result<Authority> of(const Token& token, const std::string& below = {}) const;
 
  private:
   Result<std::shared_ptr<const Standing>> standing_of(const std::string& entity_id) const;

@@ -124,6 +124,8 @@ struct EndOperations::Operation {
   WallTime started_at;
   Stage stage = Stage::kCollecting;
   std::vector<std::string> tokens;  // row ids of the tree that the scope names
+  bool spread = true;               // the namespaces below know of it
+  bool adopted = false;             // it was begun in a namespace above
   std::size_t pages = 0;
   EndTotals totals;  // `found` from kEnding on, the rest once it is settled
   std::optional<WallTime> finished_at;
@@ -137,6 +139,8 @@ struct EndOperations::Operation {
             {"started_at", to_unix_millis(started_at)},
             {"stage", static_cast<std::int64_t>(stage)},
             {"tokens", tokens},
+            {"spread", spread},
+            {"adopted", adopted},
             {"pages", pages},
             {"found", totals.found},
             {"totals", totals_json(totals)},
@@ -154,6 +158,8 @@ struct EndOperations::Operation {
     out.started_at = from_unix_millis(record.at("started_at").get<std::int64_t>());
     out.stage = static_cast<Stage>(record.at("stage").get<std::int64_t>());
     out.tokens = record.at("tokens").get<std::vector<std::string>>();
+    out.spread = record.value("spread", true);     // not in older records
+    out.adopted = record.value("adopted", false);  // likewise
     out.pages = record.at("pages").get<std::size_t>();
     out.totals.found = record.at("found").get<std::int64_t>();
     read_totals(record.at("totals"), out.totals);
@@ -177,11 +183,33 @@ Result<EndOperations::Preview> EndOperations::preview(const LeaseScope& scope,
   std::vector<std::string> tokens;
   if (!scope.token_id.empty()) {
     RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
-      ASSIGN_OR_RETURN(tokens, token_tree(reader, scope.token_id));
+      ASSIGN_OR_RETURN(tokens, token_tree(reader, parts_.records.name_space(), scope.token_id));
       return ok();
     }));
   }
+  ASSIGN_OR_RETURN(out, preview_of(scope, tokens, limit));
   if (scope.is_token_alone()) out.tokens = std::ssize(tokens);
+  for (const Below& place : below_of(scope)) {
+    const std::size_t room = limit - std::min(limit, out.leases.size());
+    ASSIGN_OR_RETURN(Preview more, place.operations->preview_of(scope, tokens, room));
+    out.found += more.found;
+    for (LeaseStore::Tally& tally : more.tallies) {
+      tally.mount = place.path + place.mount_path(tally.mount);
+      out.tallies.push_back(std::move(tally));
+    }
+    for (Lease& lease : more.leases) {
+      lease.mount = place.path + place.mount_path(lease.mount);
+      out.leases.push_back(std::move(lease));
+    }
+  }
+  return out;
+}
+
+// Of this namespace alone.
+Result<EndOperations::Preview> EndOperations::preview_of(const LeaseScope& scope,
+                                                         const std::vector<std::string>& tokens,
+                                                         std::size_t limit) const {
+  Preview out;
   for (const LeaseFilter& filter : filters_of(scope, tokens)) {
     ASSIGN_OR_RETURN(const auto tallies, parts_.leases.tally(filter));
     for (const LeaseStore::Tally& tally : tallies) {
@@ -203,16 +231,23 @@ Result<EndOperations::Preview> EndOperations::preview(const LeaseScope& scope,
   return out;
 }
 
+std::vector<EndOperations::Below> EndOperations::below_of(const LeaseScope& scope) const {
+  if (!parts_.below || !scope.mount_id.empty()) return {};
+  return parts_.below();
+}
+
 Result<std::string> EndOperations::begin(const EndRequest& request) {
   Operation operation;
   operation.started_at = parts_.clock.wall();
   operation.id = new_id(operation.started_at, parts_.random);
   operation.request = request;
+  operation.spread = below_of(request.scope).empty();
   // One transaction: from its commit on nothing new is born in the scope, also below tokens that
   // are made later, so that what is collected afterwards is all there is.
   const auto remember = [&](store::Writer& writer) -> Status {
     if (!request.scope.token_id.empty()) {
-      ASSIGN_OR_RETURN(operation.tokens, token_tree(writer, request.scope.token_id));
+      ASSIGN_OR_RETURN(operation.tokens,
+                       token_tree(writer, parts_.records.name_space(), request.scope.token_id));
     }
     return parts_.records.put(writer, kRecords, operation.id, operation.to_record());
   };
@@ -239,7 +274,7 @@ Result<std::string> EndOperations::begin(const EndRequest& request) {
   return operation.id;
 }
 
-Result<std::vector<std::string>> EndOperations::list() const {
+Result<std::vector<std::string>> EndOperations::stored() const {
   std::vector<std::string> ids;
   RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(ids, parts_.records.list(reader, kRecords, ""));
@@ -249,21 +284,66 @@ Result<std::vector<std::string>> EndOperations::list() const {
   return ids;
 }
 
+Result<std::vector<std::string>> EndOperations::list() const {
+  ASSIGN_OR_RETURN(auto ids, stored());
+  std::vector<std::string> shown;
+  for (std::string& id : ids) {
+    ASSIGN_OR_RETURN(const auto known, progress(id, 0));
+    if (known) shown.push_back(std::move(id));
+  }
+  return shown;
+}
+
+Status EndOperations::add(const Below& place, const std::string& id, std::size_t limit,
+                          Progress& progress) {
+  const std::size_t room = limit - std::min(limit, progress.leases.size());
+  ASSIGN_OR_RETURN(const auto operation, place.operations->load(id));
+  if (!operation) return ok();  // the namespace is younger than the operation
+  ASSIGN_OR_RETURN(Progress more, place.operations->progress_of(*operation, room));
+  progress.looking = progress.looking || more.looking;
+  progress.totals.found += more.totals.found;
+  add_to(progress.totals, more.totals);
+  if (!more.finished_at)
+    progress.finished_at.reset();
+  else if (progress.finished_at)
+    progress.finished_at = std::max(*progress.finished_at, *more.finished_at);
+  for (Lease& lease : more.leases) {
+    lease.mount = place.path + place.mount_path(lease.mount);
+    progress.leases.push_back(std::move(lease));
+  }
+  return ok();
+}
+
 Result<std::optional<EndOperations::Progress>> EndOperations::progress(const std::string& id,
                                                                        std::size_t limit) const {
   ASSIGN_OR_RETURN(const auto operation, load(id));
   if (!operation) return std::optional<Progress>{};
+  ASSIGN_OR_RETURN(Progress out, progress_of(*operation, limit));
+  for (const Below& place : below_of(out.request.scope))
+    RETURN_IF_ERROR(add(place, id, limit, out));
+  // What was meant elsewhere and found nothing here is nobody's business here.
+  if (operation->adopted && out.totals.found == 0) return std::optional<Progress>{};
+  return std::optional{std::move(out)};
+}
+
+// Of this namespace alone.
+Result<EndOperations::Progress> EndOperations::progress_of(const Operation& operation,
+                                                           std::size_t limit) const {
   Progress out{
-      .id = id,
-      .request = operation->request,
-      .started_at = operation->started_at,
-      .looking = operation->stage == Operation::Stage::kCollecting,
-      .tokens = operation->request.scope.is_token_alone() ? std::ssize(operation->tokens) : 0,
+      .id = operation.id,
+      .request = operation.request,
+      .started_at = operation.started_at,
+      .looking = operation.stage == Operation::Stage::kCollecting,
+      .tokens = operation.request.scope.is_token_alone() ? std::ssize(operation.tokens) : 0,
       .totals = {},
       .leases = {},
       .finished_at = {}};
-  if (!out.looking) RETURN_IF_ERROR(measure(*operation, limit, out));
-  return std::optional{std::move(out)};
+  if (!out.looking) RETURN_IF_ERROR(measure(operation, limit, out));
+  if (!operation.spread) {
+    out.looking = true;
+    out.finished_at.reset();
+  }
+  return out;
 }
 
 // A row is removed where the credential certainly never came to be, and after its retention: what
@@ -327,6 +407,34 @@ Status EndOperations::measure(const Operation& operation, std::size_t limit,
 }
 
 // ---- doing ------------------------------------------------------------------------------------
+
+// Takes part in an operation of a namespace above; again is no different from once.
+Status EndOperations::adopt(const Operation& operation) {
+  Operation own;
+  own.id = operation.id;
+  own.request = operation.request;
+  own.started_at = operation.started_at;
+  own.tokens = operation.tokens;
+  own.adopted = true;
+  RETURN_IF_ERROR(parts_.database.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(const auto known, parts_.records.get(writer, kRecords, own.id));
+    if (known) return ok();
+    return parts_.records.put(writer, kRecords, own.id, own.to_record());
+  }));
+  {
+    const std::scoped_lock lock(mutex_);
+    woken_ = true;
+  }
+  wake_.notify_one();
+  return ok();
+}
+
+Status EndOperations::spread(Operation& operation) {
+  for (const Below& place : below_of(operation.request.scope))
+    RETURN_IF_ERROR(place.operations->adopt(operation));
+  operation.spread = true;
+  return save(operation);
+}
 
 Status EndOperations::collect(Operation& operation) {
   operation.pages = 0;
@@ -423,6 +531,7 @@ Status EndOperations::take_up(const std::string& id) {
   using enum Operation::Stage;
   ASSIGN_OR_RETURN(auto operation, load(id));
   if (!operation) return ok();
+  if (!operation->spread) RETURN_IF_ERROR(spread(*operation));
   if (operation->stage == kCollecting) RETURN_IF_ERROR(collect(*operation));
   if (operation->stage == kEnding) RETURN_IF_ERROR(end_leases(*operation));
   if (operation->stage == kEnded) RETURN_IF_ERROR(settle(*operation));
@@ -433,7 +542,7 @@ Status EndOperations::take_up(const std::string& id) {
 }
 
 Status EndOperations::run() {
-  ASSIGN_OR_RETURN(const auto ids, list());
+  ASSIGN_OR_RETURN(const auto ids, stored());
   Status all = ok();
   for (const std::string& id : ids) {
     {

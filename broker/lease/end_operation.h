@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -52,6 +53,12 @@ struct EndTotals {
 // does the rest; how far it came is read from the leases.
 class EndOperations {
  public:
+  // The operations of a namespace below. While it is held the namespace stays in memory.
+  struct Below {
+    std::shared_ptr<EndOperations> operations;
+    std::string path;  // as seen from this namespace: "team-a/"
+    std::function<std::string(const std::string& accessor)> mount_path;  // within it
+  };
   struct Dependencies {
     store::Database& database;
     const store::Records& records;
@@ -63,6 +70,8 @@ class EndOperations {
     Log& log;
     std::function<void()> wake_reaper;
     Millis lease_retention;  // rows of ended leases stay at least so long
+    // Those of the namespaces below, where an operation goes on under the same id; empty: none.
+    std::function<std::vector<Below>()> below = {};
   };
   explicit EndOperations(Dependencies dependencies);
   ~EndOperations();  // stops
@@ -87,7 +96,8 @@ class EndOperations {
   Result<Preview> preview(const LeaseScope& scope, std::size_t limit) const;
 
   // Durable when it returns the id of the operation; the lockdown has the same id, and is in force
-  // then. The work itself follows.
+  // then, in the namespaces below too. The work itself follows, there as well unless the scope
+  // names a mount, which is this namespace's alone.
   Result<std::string> begin(const EndRequest& request);
 
   // An operation as it is now.
@@ -101,10 +111,10 @@ class EndOperations {
     std::vector<Lease> leases;            // those that fail first, then those not ended yet
     std::optional<WallTime> finished_at;  // all have ended
   };
-  // nullopt: no such operation. `limit`: of the leases.
+  // nullopt: no such operation, or one from above that found nothing here. `limit`: of the leases.
   Result<std::optional<Progress>> progress(const std::string& id, std::size_t limit) const;
 
-  // The ids, the oldest first.
+  // The ids of those that progress() tells of, the oldest first.
   Result<std::vector<std::string>> list() const;
 
  private:
@@ -112,6 +122,15 @@ class EndOperations {
   struct Page;
   void work();
   Status take_up(const std::string& id);
+  Status adopt(const Operation& operation);
+  Status spread(Operation& operation);
+  Result<Preview> preview_of(const LeaseScope& scope, const std::vector<std::string>& tokens,
+                             std::size_t limit) const;
+  Result<std::vector<std::string>> stored() const;
+  Result<Progress> progress_of(const Operation& operation, std::size_t limit) const;
+  static Status add(const Below& place, const std::string& id, std::size_t limit,
+                    Progress& progress);
+  std::vector<Below> below_of(const LeaseScope& scope) const;
   Status collect(Operation& operation);
   Status end_leases(Operation& operation);
   Status remember_ends(const Operation& operation, std::size_t number);

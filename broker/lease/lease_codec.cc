@@ -7,8 +7,6 @@
 namespace curfew::broker {
 namespace {
 
-constexpr std::string_view kNamespace = "root";
-
 std::optional<WallTime> time_or_null(const Json& body, const char* name) {
   const auto it = body.find(name);
   if (it == body.end() || it->is_null()) return std::nullopt;
@@ -35,9 +33,10 @@ std::optional<Labels> labels_of(const store::Row& row) {
 }
 
 // Every plain column, in a form that no two rows share.
-std::string context_of(const Lease& lease, const std::optional<Labels>& labels) {
+std::string context_of(const std::string& name_space, const Lease& lease,
+                       const std::optional<Labels>& labels) {
   Json columns = {"leases",
-                  kNamespace,
+                  name_space,
                   lease.id,
                   lease.mount,
                   lease.role,
@@ -136,13 +135,14 @@ store::Value next_action_value(const Lease& lease) {
 }  // namespace
 
 Result<std::string> seal_lease(const store::Barrier& barrier, const Lease& lease) {
-  return barrier.seal(context_of(lease, labels_of(lease)), dump_json(body_of(lease)));
+  return barrier.seal(context_of(barrier.name_space(), lease, labels_of(lease)),
+                      dump_json(body_of(lease)));
 }
 
 Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   Lease lease = columns_of(row);
   const std::optional<Labels> labels = labels_of(row);
-  auto opened = barrier.open(context_of(lease, labels), row.blob(12));
+  auto opened = barrier.open(context_of(barrier.name_space(), lease, labels), row.blob(12));
   if (!opened && opened.error().code == Errc::kCorrupt)
     return Error{Errc::kCorrupt,
                  fmt::format("the stored lease \"{}\" was altered outside of Curfew and is not "
@@ -171,7 +171,8 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   return lease;
 }
 
-Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed) {
+Status insert_lease(store::Writer& writer, const store::Barrier& barrier, const Lease& lease,
+                    const std::string& sealed) {
   Labels labels = labels_of(lease);
   ASSIGN_OR_RETURN(
       const std::int64_t inserted,
@@ -180,7 +181,7 @@ Status insert_lease(store::Writer& writer, const Lease& lease, const std::string
           "issued_at, expires_at, next_action_at, attempts, sealed, agent, session, trace, name, "
           "request_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
           "$16, $17, $18)",
-          {lease.id, std::string(kNamespace), lease.mount, lease.role, lease.handle.resource,
+          {lease.id, barrier.name_space(), lease.mount, lease.role, lease.handle.resource,
            lease.token, lease.attribution.entity_id, static_cast<std::int64_t>(lease.state),
            to_unix_millis(lease.issued_at), to_unix_millis(lease.expires_at),
            next_action_value(lease), lease.attempts, store::Blob{sealed}, std::move(labels.agent),
@@ -190,18 +191,19 @@ Status insert_lease(store::Writer& writer, const Lease& lease, const std::string
   return ok();
 }
 
-Status update_lease(store::Writer& writer, const Lease& lease, const std::string& sealed) {
+Status update_lease(store::Writer& writer, const store::Barrier& barrier, const Lease& lease,
+                    const std::string& sealed) {
   Labels labels = labels_of(lease);
   ASSIGN_OR_RETURN(
       const std::int64_t changed,
       writer.execute(
           "UPDATE leases SET resource = $1, state = $2, expires_at = $3, next_action_at = $4, "
           "attempts = $5, sealed = $6, agent = $7, session = $8, trace = $9, name = $10 "
-          "WHERE id = $11",
+          "WHERE id = $11 AND namespace = $12",
           {lease.handle.resource, static_cast<std::int64_t>(lease.state),
            to_unix_millis(lease.expires_at), next_action_value(lease), lease.attempts,
            store::Blob{sealed}, std::move(labels.agent), std::move(labels.session),
-           std::move(labels.trace), std::move(labels.name), lease.id}));
+           std::move(labels.trace), std::move(labels.name), lease.id, barrier.name_space()}));
   if (changed != 1) return Error{Errc::kNotFound, "lease not found"};
   return ok();
 }

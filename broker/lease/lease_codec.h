@@ -23,9 +23,12 @@ inline constexpr std::string_view kLeaseColumns =
 // lease.
 Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row);
 
-Status insert_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);
+// `barrier`: the one that sealed it; the row belongs to its namespace.
+Status insert_lease(store::Writer& writer, const store::Barrier& barrier, const Lease& lease,
+                    const std::string& sealed);
 
-// Writes what may change of a row. kNotFound: there is none.
-Status update_lease(store::Writer& writer, const Lease& lease, const std::string& sealed);
+// Writes what may change of a row. kNotFound: the namespace has none.
+Status update_lease(store::Writer& writer, const store::Barrier& barrier, const Lease& lease,
+                    const std::string& sealed);
 
 }  // namespace curfew::broker

@@ -42,16 +42,19 @@ struct Where {
   }
 };
 
-Where where(const LeaseFilter& filter) {
+Where where(const std::string& name_space, const LeaseFilter& filter) {
   Where out;
-  if (filter.state) {
-    out.text = "1 = 1";
-    out.add("state =", static_cast<std::int64_t>(*filter.state));
-  } else if (filter.also_ended) {
-    out.text = "1 = 1";
-  } else {
-    out.text = "state < 4";  // the literal matches the partial indexes
-  }
+  // In the words of the partial indexes.
+  if (filter.state)
+    out.text = is_live(*filter.state) ? "state < 4" : "state > 3";
+  else
+    out.text = filter.also_ended ? "1 = 1" : "state < 4";
+  out.add("namespace =", name_space);
+  // The plus keeps the planner from the index of the states where a better one serves.
+  const bool narrow = !filter.token.empty() || !filter.mount.empty() || !filter.agent.empty() ||
+                      !filter.session.empty() || !filter.trace.empty() || !filter.name.empty();
+  if (filter.state)
+    out.add(narrow ? "+state =" : "state =", static_cast<std::int64_t>(*filter.state));
   if (filter.failing) out.text += " AND (state = 3 OR (state = 2 AND attempts > 1))";
   if (filter.issued_until) out.add("issued_at <=", to_unix_millis(*filter.issued_until));
   if (!filter.mount.empty()) out.add("mount =", filter.mount);
@@ -74,18 +77,21 @@ Where where(const LeaseFilter& filter) {
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Lease& lease) {
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier, lease));
-  return update_lease(writer, lease, sealed);
+  return update_lease(writer, barrier, lease, sealed);
 }
 
-Result<std::optional<store::Row>> row_of(const store::Reader& reader, std::string_view id) {
-  return reader.query_one(fmt::format("SELECT {} FROM leases WHERE id = $1", kLeaseColumns),
-                          {std::string(id)});
+// Another namespace's row is not there.
+Result<std::optional<store::Row>> row_of(const store::Reader& reader, const store::Barrier& barrier,
+                                         std::string_view id) {
+  return reader.query_one(
+      fmt::format("SELECT {} FROM leases WHERE id = $1 AND namespace = $2", kLeaseColumns),
+      {std::string(id), barrier.name_space()});
 }
 
 // The lease of a row after `change`, not written yet.
 Result<Lease> changed(const store::Reader& reader, const store::Barrier& barrier,
                       const std::string& id, const std::function<Status(Lease&)>& change) {
-  ASSIGN_OR_RETURN(auto row, row_of(reader, id));
+  ASSIGN_OR_RETURN(auto row, row_of(reader, barrier, id));
   if (!row) return Error{Errc::kNotFound, "lease not found"};
   ASSIGN_OR_RETURN(Lease lease, open_lease(barrier, *row));
   const LeaseState from = lease.state;
@@ -133,7 +139,7 @@ Result<engines::DurableIntent> LeaseStore::open(
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(barrier_, lease));
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
     RETURN_IF_ERROR(guard(writer));
-    return insert_lease(writer, lease, sealed);
+    return insert_lease(writer, barrier_, lease, sealed);
   }));
   return engines::DurableIntentMaker::make(lease.id, std::move(plan), lease.expires_at);
 }
@@ -172,7 +178,7 @@ Result<std::vector<Lease>> LeaseStore::change_all(std::span<const std::string> i
 Result<std::optional<Lease>> LeaseStore::get(std::string_view id) const {
   std::optional<Lease> lease;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(auto row, row_of(reader, id));
+    ASSIGN_OR_RETURN(auto row, row_of(reader, barrier_, id));
     if (!row) return ok();
     ASSIGN_OR_RETURN(lease, open_lease(barrier_, *row));
     return ok();
@@ -197,12 +203,13 @@ Result<std::vector<LeaseStore::Due>> LeaseStore::due(Kind kind, WallTime now, co
         const auto rows,
         reader.query(
             fmt::format("SELECT next_action_at, id, mount, resource, attempts FROM leases WHERE {} "
-                        "AND next_action_at IS NOT NULL AND next_action_at <= $1 AND "
+                        "AND namespace = $5 AND next_action_at IS NOT NULL AND "
+                        "next_action_at <= $1 AND "
                         "(next_action_at > $2 OR (next_action_at = $2 AND id > $3)) "
                         "ORDER BY next_action_at, id LIMIT $4",
                         states_of(kind)),
             {to_unix_millis(now), to_unix_millis(after.at), after.id,
-             static_cast<std::int64_t>(limit)}));
+             static_cast<std::int64_t>(limit), barrier_.name_space()}));
     for (const store::Row& row : rows)
       out.push_back({from_unix_millis(row.integer(0)), row.text(1), row.text(2) + ' ' + row.text(3),
                      kind == Kind::kEnded, row.integer(4)});
@@ -218,10 +225,10 @@ Result<std::optional<WallTime>> LeaseStore::next_due(WallTime after) const {
       ASSIGN_OR_RETURN(
           const auto row,
           reader.query_one(fmt::format("SELECT next_action_at FROM leases WHERE {} AND "
-                                       "next_action_at IS NOT NULL AND next_action_at "
-                                       "> $1 ORDER BY next_action_at LIMIT 1",
+                                       "namespace = $2 AND next_action_at IS NOT NULL AND "
+                                       "next_action_at > $1 ORDER BY next_action_at LIMIT 1",
                                        states_of(kind)),
-                           {to_unix_millis(after)}));
+                           {to_unix_millis(after), barrier_.name_space()}));
       if (!row) continue;
       const WallTime at = from_unix_millis(row->integer(0));
       next = next ? std::min(*next, at) : at;
@@ -241,16 +248,17 @@ Status LeaseStore::label_old_rows() const {
   for (;;) {
     std::vector<store::Row> rows;
     RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-      ASSIGN_OR_RETURN(rows, reader.query("SELECT id FROM leases WHERE state < 4 AND agent IS NULL "
-                                          "AND id > $1 ORDER BY id LIMIT $2",
-                                          {after, static_cast<std::int64_t>(kBatch)}));
+      ASSIGN_OR_RETURN(
+          rows, reader.query("SELECT id FROM leases WHERE state < 4 AND agent IS NULL "
+                             "AND namespace = $3 AND id > $1 ORDER BY id LIMIT $2",
+                             {after, static_cast<std::int64_t>(kBatch), barrier_.name_space()}));
       return ok();
     }));
     if (rows.empty()) break;
     after = rows.back().text(0);
     RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
       for (const store::Row& found : rows) {
-        ASSIGN_OR_RETURN(const auto row, row_of(writer, found.text(0)));
+        ASSIGN_OR_RETURN(const auto row, row_of(writer, barrier_, found.text(0)));
         if (!row) continue;
         const auto lease = open_lease(barrier_, *row);
         if (lease) {
@@ -271,7 +279,7 @@ Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::stri
   RETURN_IF_ERROR(prepare(filter));
   std::vector<Lease> leases;
   std::string last(after);
-  Where clause = where(filter);
+  Where clause = where(barrier_.name_space(), filter);
   clause.add("id >", last);
   const std::size_t after_at = clause.parameters.size() - 1;
   clause.parameters.emplace_back(static_cast<std::int64_t>(limit));
@@ -294,7 +302,7 @@ Result<std::vector<Lease>> LeaseStore::find(const LeaseFilter& filter, std::stri
 Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
   RETURN_IF_ERROR(prepare(filter));
   std::int64_t total = 0;
-  const Where clause = where(filter);
+  const Where clause = where(barrier_.name_space(), filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(
         const auto row,
@@ -308,7 +316,7 @@ Result<std::int64_t> LeaseStore::count(const LeaseFilter& filter) const {
 Result<std::vector<LeaseStore::Tally>> LeaseStore::tally(const LeaseFilter& filter) const {
   RETURN_IF_ERROR(prepare(filter));
   std::vector<Tally> tallies;
-  const Where clause = where(filter);
+  const Where clause = where(barrier_.name_space(), filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(
         const auto rows,
@@ -323,11 +331,24 @@ Result<std::vector<LeaseStore::Tally>> LeaseStore::tally(const LeaseFilter& filt
   return tallies;
 }
 
+Result<std::vector<std::string>> LeaseStore::namespaces_of(std::string_view token) const {
+  std::vector<std::string> ids;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto rows,
+                     reader.query("SELECT DISTINCT namespace FROM leases WHERE token = $1 AND "
+                                  "state < 4",
+                                  {std::string(token)}));
+    for (const store::Row& row : rows) ids.push_back(row.text(0));
+    return ok();
+  }));
+  return ids;
+}
+
 Result<std::vector<Lease>> LeaseStore::get_all(const std::vector<std::string>& ids) const {
   std::vector<store::Row> rows;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     for (const std::string& id : ids) {
-      ASSIGN_OR_RETURN(auto row, row_of(reader, id));
+      ASSIGN_OR_RETURN(auto row, row_of(reader, barrier_, id));
       if (row) rows.push_back(*std::move(row));
     }
     return ok();
@@ -339,7 +360,7 @@ Result<std::map<std::string, std::int64_t>> LeaseStore::count_by_mount(
     const LeaseFilter& filter) const {
   RETURN_IF_ERROR(prepare(filter));
   std::map<std::string, std::int64_t> counts;
-  const Where clause = where(filter);
+  const Where clause = where(barrier_.name_space(), filter);
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto rows, reader.query("SELECT mount, count(*) FROM leases WHERE " +
                                                        clause.text + " GROUP BY mount",
@@ -358,9 +379,9 @@ Result<std::vector<std::string>> LeaseStore::list(std::string_view prefix,
     while (names.size() < limit) {
       // One probe of the index per name: what lies inside a folder is skipped, not read.
       ASSIGN_OR_RETURN(const auto row,
-                       reader.query_one("SELECT id FROM leases WHERE state < 4 AND id >= $1 "
-                                        "ORDER BY id LIMIT 1",
-                                        {from}));
+                       reader.query_one("SELECT id FROM leases WHERE state < 4 AND namespace = $2 "
+                                        "AND id >= $1 ORDER BY id LIMIT 1",
+                                        {from, barrier_.name_space()}));
       if (!row || !row->text(0).starts_with(prefix)) break;
       const std::string& id = row->text(0);
       const auto slash = id.find('/', prefix.size());
@@ -395,7 +416,7 @@ Result<std::int64_t> LeaseStore::end_all(const std::vector<std::string>& ids, Wa
     RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
       touched = 0;
       for (std::size_t i = begin; i < end; ++i) {
-        ASSIGN_OR_RETURN(const auto row, row_of(writer, ids[i]));
+        ASSIGN_OR_RETURN(const auto row, row_of(writer, barrier_, ids[i]));
         if (!row) continue;
         auto lease = open_lease(barrier_, *row);
         if (!lease && lease.error().code == Errc::kCorrupt) continue;  // nobody can work on it
@@ -415,7 +436,10 @@ Result<std::int64_t> LeaseStore::end_all(const std::vector<std::string>& ids, Wa
 Status LeaseStore::remove_all(std::span<const std::string> ids) {
   return database_.write([&](store::Writer& writer) -> Status {
     for (const std::string& id : ids)
-      RETURN_IF_ERROR(writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4", {id}));
+      RETURN_IF_ERROR(
+          writer.execute("DELETE FROM leases WHERE id = $1 AND namespace = $2 "
+                         "AND state >= 4",
+                         {id, barrier_.name_space()}));
     return ok();
   });
 }
@@ -424,7 +448,8 @@ Status LeaseStore::remove(std::string_view id) {
   return database_.write([&](store::Writer& writer) -> Status {
     ASSIGN_OR_RETURN(
         const std::int64_t removed,
-        writer.execute("DELETE FROM leases WHERE id = $1 AND state >= 4", {std::string(id)}));
+        writer.execute("DELETE FROM leases WHERE id = $1 AND namespace = $2 AND state >= 4",
+                       {std::string(id), barrier_.name_space()}));
     if (removed == 0) return Error{Errc::kConflict, "the lease is live or does not exist"};
     return ok();
   });

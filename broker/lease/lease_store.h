@@ -35,9 +35,9 @@ struct LeaseFilter {
   std::optional<WallTime> issued_until = {};
 };
 
-// The leases in the store. Every column that decides something is bound to the sealed part of its
-// row, so an edited row does not open. Thread-safe. A mutating call is durable when it returns
-// success and has had no effect when it fails.
+// The leases of one namespace in the store. Every column that decides something is bound to the
+// sealed part of its row, so an edited row does not open. Thread-safe. A mutating call is durable
+// when it returns success and has had no effect when it fails.
 class LeaseStore {
  public:
   LeaseStore(store::Database& database, const store::Barrier& barrier, Log& log);
@@ -90,6 +90,10 @@ class LeaseStore {
     std::int64_t count = 0;
   };
   Result<std::vector<Tally>> tally(const LeaseFilter& filter) const;
+
+  // The ids of the namespaces, this one or others, in which live leases hang on a token: those that
+  // a token of a namespace above was given.
+  Result<std::vector<std::string>> namespaces_of(std::string_view token) const;
 
   // Those of `ids` that there are.
   Result<std::vector<Lease>> get_all(const std::vector<std::string>& ids) const;

@@ -49,8 +49,9 @@ Status refuse(const std::vector<Lockdown>& lockdowns, const ScopeSubject& subjec
 
 }  // namespace
 
-Lockdowns::Lockdowns(store::Database& database, const store::Records& records, Log& log)
-    : database_(database), records_(records), log_(log) {}
+Lockdowns::Lockdowns(store::Database& database, const store::Records& records, Log& log,
+                     const Lockdowns* above)
+    : database_(database), records_(records), log_(log), above_(above) {}
 
 void Lockdowns::refresh() {
   const auto stored = list();
@@ -118,6 +119,7 @@ Result<std::vector<Lockdown>> Lockdowns::list() const {
 }
 
 Status Lockdowns::check(const ScopeSubject& subject) const {
+  if (above_ != nullptr) RETURN_IF_ERROR(above_->check(subject));
   std::shared_ptr<const List> known;
   {
     const std::scoped_lock lock(mutex_);
@@ -127,6 +129,7 @@ Status Lockdowns::check(const ScopeSubject& subject) const {
 }
 
 Status Lockdowns::check(const store::Reader& reader, ScopeSubject subject) const {
+  if (above_ != nullptr) RETURN_IF_ERROR(above_->check(reader, subject));
   ASSIGN_OR_RETURN(const auto stored, read_all(records_, reader));
   if (stored.empty()) return ok();
   const bool by_token = std::any_of(stored.begin(), stored.end(), [](const Lockdown& lockdown) {

@@ -26,12 +26,14 @@ struct Lockdown {
   WallTime since;
 };
 
-// The lockdowns: in the store, and the same in memory for a first look that costs nothing.
-// Thread-safe. A mutating call is durable when it returns success and has had no effect when it
-// fails.
+// The lockdowns of one namespace: in the store, and the same in memory for a first look that costs
+// nothing. Thread-safe. A mutating call is durable when it returns success and has had no effect
+// when it fails.
 class Lockdowns {
  public:
-  Lockdowns(store::Database& database, const store::Records& records, Log& log);
+  // `above`: those of the namespace above this one, which hold here too; nullptr: there is none.
+  Lockdowns(store::Database& database, const store::Records& records, Log& log,
+            const Lockdowns* above = nullptr);
 
   // Reads what is stored. What cannot be read refuses every issue (see check) until it is lifted.
   void load();
@@ -63,6 +65,7 @@ class Lockdowns {
   store::Database& database_;
   const store::Records& records_;
   Log& log_;
+  const Lockdowns* const above_;
   std::mutex changing_;                // one change at a time
   mutable std::mutex mutex_;           // guards known_
   std::shared_ptr<const List> known_;  // nullptr: none

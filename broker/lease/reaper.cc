@@ -29,7 +29,7 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wr
                MountTable& mounts, Revoker& revoker, BatchRevoker& batches,
                TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock, Log& log,
                ReaperOptions options, std::function<void()> attempt_finished,
-               std::function<Status()> housekeeping)
+               std::function<Status()> housekeeping, TokenEnded token_ended)
     : leases_(leases),
       tokens_(tokens),
       budgets_(budgets),
@@ -44,6 +44,7 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wr
       options_(options),
       attempt_finished_(std::move(attempt_finished)),
       housekeeping_(std::move(housekeeping)),
+      token_ended_(std::move(token_ended)),
       queue_({.busy_max = options.per_group_max,
               .waiting_max = options.queue_per_group_max,
               .batch_max = options.batch_max}) {}
@@ -105,6 +106,7 @@ bool Reaper::sweep_token(const std::string& id, WallTime now) {
   }
   if (swept) swept = wraps_.settle(id, now);
   if (swept) swept = budgets_.forget(id);
+  if (swept && token_ended_) swept = token_ended_(id, now);
   if (swept) swept = tokens_.remove(id, now);
   if (!swept && swept.error().code != Errc::kConflict)
     log_.warn("ended token not cleared away", {{"error", swept.error().message}});

@@ -40,10 +40,14 @@ struct ReaperOptions {
 // a mass expiry takes none from requests. Thread-safe.
 class Reaper {
  public:
+  // Makes due what a token that has ended holds elsewhere.
+  using TokenEnded = std::function<Status(const std::string& id, WallTime now)>;
+
   Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wraps& wraps,
          MountTable& mounts, Revoker& revoker, BatchRevoker& batches, TargetBreakers& breakers,
          LeaseEnds& ends, const Clock& clock, Log& log, ReaperOptions options,
-         std::function<void()> attempt_finished, std::function<Status()> housekeeping);
+         std::function<void()> attempt_finished, std::function<Status()> housekeeping,
+         TokenEnded token_ended = {});
   ~Reaper();  // stops
 
   void start();
@@ -93,6 +97,7 @@ class Reaper {
   const ReaperOptions options_;
   const std::function<void()> attempt_finished_;
   const std::function<Status()> housekeeping_;
+  const TokenEnded token_ended_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

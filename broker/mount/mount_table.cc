@@ -135,6 +135,9 @@ Status MountTable::check_free(const std::string& path, const std::string& except
     if (other.starts_with(path) || path.starts_with(other))
       return Error{Errc::kInvalidArgument, fmt::format("path is already in use at {}", other)};
   }
+  if (dependencies_.is_elsewhere && dependencies_.is_elsewhere(path))
+    return Error{Errc::kInvalidArgument,
+                 fmt::format("path is already in use: there is a namespace at or above {}", path)};
   return ok();
 }
 
@@ -234,9 +237,11 @@ Status MountTable::finish_unmount(const MountEntry& entry) {
     return ok();
   bool live = false;
   RETURN_IF_ERROR(dependencies_.database.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(const auto row,
-                     writer.query_one("SELECT 1 FROM leases WHERE mount = $1 AND state < 4 LIMIT 1",
-                                      {entry.accessor}));
+    ASSIGN_OR_RETURN(
+        const auto row,
+        writer.query_one("SELECT 1 FROM leases WHERE namespace = $2 AND mount = $1 AND "
+                         "state < 4 LIMIT 1",
+                         {entry.accessor, dependencies_.records.name_space()}));
     live = row.has_value();
     if (live) return ok();
     RETURN_IF_ERROR(dependencies_.records.remove_scope(writer, storage_scope(entry)));

@@ -52,6 +52,8 @@ class MountTable {
     std::function<void()> lease_ended;  // leases were made due
     // A mount has begun to work, by its accessor, or its engine has something to do.
     std::function<void(const std::string&)> wake_caretaker;
+    // Whether a path lies in another namespace; empty: there are none.
+    std::function<bool(const std::string& path)> is_elsewhere = {};
   };
   explicit MountTable(Dependencies dependencies);
 
@@ -72,7 +74,8 @@ class MountTable {
   // `path` as a client wrote it. nullptr: no mount has exactly this path.
   std::shared_ptr<const Mount> at(std::string_view path) const;
 
-  // kInvalidArgument: unknown type, bad options, path in use (also below or above another mount).
+  // kInvalidArgument: unknown type, bad options, path in use (also below or above another mount, or
+  // by a namespace).
   Status create(MountEntry entry);
 
   // Changes a mount's entry. Changed options make a new engine. kNotFound: no such mount.

@@ -32,13 +32,14 @@ std::optional<QuotaGroup> quota_group_of(std::string_view name);
 struct Quota {
   QuotaKind kind = QuotaKind::kRateLimit;
   std::string name;
-  // "": everything. "database/": a mount. "database/creds/app": that path and what lies below it.
-  // "database/creds/agent-*": what begins so.
+  // "": everything. "database/": a mount. "team-a/": a namespace with those below it.
+  // "database/creds/app": that path and what lies below it. "database/creds/agent-*": what begins
+  // so.
   std::string path;
   std::string role;
   std::string entity;
   QuotaGroup group = QuotaGroup::kNone;
-  bool inheritable = false;  // by namespaces below; kept for clients that set it
+  bool inheritable = false;  // where `path` is "": by the namespaces below, too
   double rate = 0;           // requests in each interval
   Millis interval = Seconds{1};
   Millis block_interval{0};  // how long a caller is kept out that went beyond the rate

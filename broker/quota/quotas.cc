@@ -21,12 +21,6 @@ std::string api_path(QuotaKind kind, const std::string& name) {
   return fmt::format("sys/quotas/{}/{}", quota_kind_name(kind), name);
 }
 
-const Quota* first_that_applies(const std::vector<Quota>& quotas, const QuotaSubject& subject) {
-  const auto found = std::find_if(quotas.begin(), quotas.end(),
-                                  [&](const Quota& quota) { return applies(quota, subject); });
-  return found == quotas.end() ? nullptr : &*found;
-}
-
 std::string group_key(const Quota& quota, const QuotaSubject& subject) {
   switch (quota.group) {
     case QuotaGroup::kNone: return {};
@@ -46,8 +40,23 @@ std::string prefix_end(std::string prefix) {
   return prefix;
 }
 
+// A quota for everything binds the namespaces below only where it is to be inherited.
+bool binds(const Quota& quota, const QuotaSubject& subject, bool from_above) {
+  return applies(quota, subject) && (!from_above || !quota.path.empty() || quota.inheritable);
+}
+
+const Quota* first_that_binds(const std::vector<Quota>& quotas, const QuotaSubject& subject,
+                              bool from_above) {
+  const auto found = std::find_if(quotas.begin(), quotas.end(), [&](const Quota& quota) {
+    return binds(quota, subject, from_above);
+  });
+  return found == quotas.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
 // The leases that count against a quota, as conditions on the table.
-struct Counted {
+struct Quotas::Counted {
   std::string where = "state < 4";  // the literal matches the partial indexes
   std::vector<store::Value> parameters = {};
 
@@ -55,26 +64,51 @@ struct Counted {
     parameters.emplace_back(std::move(value));
     where += fmt::format(" AND {} ${}", condition, parameters.size());
   }
+  void add_namespaces(const std::vector<std::string>& ids) {
+    std::string list;
+    for (const std::string& id : ids) {
+      parameters.emplace_back(id);
+      list += fmt::format("{}${}", list.empty() ? "" : ", ", parameters.size());
+    }
+    where += fmt::format(" AND namespace IN ({})", list);
+  }
 };
 
-Counted counted(const Quota& quota, const std::string& mount_accessor) {
+Quotas::Counted Quotas::counted(const Quota& quota, const std::string& mount_accessor) const {
   Counted out;
-  const bool is_pattern = quota.path.ends_with('*');
-  if (!quota.path.empty() && quota.path.ends_with('/')) {
+  std::string path = quota.path;
+  std::vector<std::string> ids = {records_.name_space()};
+  bool elsewhere = false;
+  if (namespaces_.ids && path.empty() && quota.inheritable) ids = namespaces_.ids("");
+  // The longest part of the path that leads into another namespace.
+  for (auto slash = path.rfind('/'); namespaces_.ids && slash != std::string::npos;
+       slash = slash == 0 ? std::string::npos : path.rfind('/', slash - 1)) {
+    auto found = namespaces_.ids(path.substr(0, slash + 1));
+    if (found.empty()) continue;
+    ids = std::move(found);
+    elsewhere = true;
+    path.erase(0, slash + 1);
+    if (!path.empty()) ids.resize(1);
+    break;
+  }
+  out.add_namespaces(ids);
+  if (!elsewhere && path.ends_with('/')) {
     out.add("mount =", mount_accessor);
-  } else if (!quota.path.empty()) {
+  } else if (!path.empty()) {
     // A lease's id begins with the path that it was asked for at.
-    const std::string prefix =
-        is_pattern ? quota.path.substr(0, quota.path.size() - 1) : quota.path + '/';
-    out.add("id >=", prefix);
-    out.add("id <", prefix_end(prefix));
+    const bool whole = !path.ends_with('*') && !path.ends_with('/');
+    const std::string prefix = path.ends_with('*') ? path.substr(0, path.size() - 1)
+                               : whole             ? path + '/'
+                                                   : path;
+    if (!prefix.empty()) {
+      out.add("id >=", prefix);
+      out.add("id <", prefix_end(prefix));
+    }
   }
   if (!quota.role.empty()) out.add("role =", quota.role);
   if (!quota.entity.empty()) out.add("entity <> '' AND entity =", quota.entity);
   return out;
 }
-
-}  // namespace
 
 std::vector<Quota>& Quotas::Known::of(QuotaKind kind) {
   return kind == QuotaKind::kRateLimit ? rate_limits : lease_counts;
@@ -99,10 +133,11 @@ void Quotas::Known::erase(QuotaKind kind, const std::string& name) {
 }
 
 Quotas::Quotas(store::Database& database, const store::Records& records, const Clock& clock,
-               Log& log)
+               Log& log, QuotaNamespaces namespaces)
     : database_(database),
       records_(records),
       log_(log),
+      namespaces_(std::move(namespaces)),
       limiter_(clock),
       known_(std::make_shared<const Known>()) {}
 
@@ -241,12 +276,26 @@ Status Quotas::set_config(const QuotaConfig& config) {
   return ok();
 }
 
+QuotaSubject Quotas::seen_from_above(QuotaSubject subject) const {
+  subject.path.insert(0, namespaces_.name);
+  subject.mount_path.insert(0, namespaces_.name);
+  return subject;
+}
+
 std::optional<RateVerdict> Quotas::count_request(const QuotaSubject& subject) {
+  return count(subject, View::kOwn);
+}
+
+std::optional<RateVerdict> Quotas::count(const QuotaSubject& subject, View view) {
+  if (namespaces_.above != nullptr) {
+    auto above = namespaces_.above->count(seen_from_above(subject), View::kFromAbove);
+    if (above && !above->allowed) return above;
+  }
   const auto now = known();
   if (now->rate_limits.empty() || now->config.is_exempt(subject.path)) return std::nullopt;
   // A limit that is too strict must not keep out who would change it.
   if (subject.path.starts_with("sys/quotas/")) return std::nullopt;
-  const Quota* quota = first_that_applies(now->rate_limits, subject);
+  const Quota* quota = first_that_binds(now->rate_limits, subject, view == View::kFromAbove);
   if (quota == nullptr) return std::nullopt;
   const RateVerdict verdict =
       limiter_.take(fmt::format("{} {}", quota->revision, group_key(*quota, subject)),
@@ -256,6 +305,12 @@ std::optional<RateVerdict> Quotas::count_request(const QuotaSubject& subject) {
 }
 
 Status Quotas::check_lease(const store::Reader& reader, const QuotaSubject& subject) const {
+  return check(reader, subject, View::kOwn);
+}
+
+Status Quotas::check(const store::Reader& reader, const QuotaSubject& subject, View view) const {
+  if (namespaces_.above != nullptr)
+    RETURN_IF_ERROR(namespaces_.above->check(reader, seen_from_above(subject), View::kFromAbove));
   const auto now = known();
   if (!now->damaged.empty())
     return Error{
@@ -263,7 +318,7 @@ Status Quotas::check_lease(const store::Reader& reader, const QuotaSubject& subj
         fmt::format("the stored quota {} was altered outside of Curfew and its limit is not "
                     "known: write it again or delete it",
                     now->damaged.front())};
-  const Quota* quota = first_that_applies(now->lease_counts, subject);
+  const Quota* quota = first_that_binds(now->lease_counts, subject, view == View::kFromAbove);
   if (quota == nullptr) return ok();
   Counted leases = counted(*quota, subject.mount_accessor);
   if (quota->group == QuotaGroup::kEntity) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,11 +19,22 @@
 
 namespace curfew::broker {
 
-// The quotas: kept in the store, held in memory, asked for every request and every lease.
-// Thread-safe. A change is durable when its call returns success, and counts from then on.
+// The namespaces around the one that quotas belong to.
+class Quotas;
+struct QuotaNamespaces {
+  Quotas* above = nullptr;  // those of the namespace above, which bind this one too; may be null
+  std::string name = {};    // of this one as the one above sees it: "team-a/"
+  // The ids of the namespace at a path, as seen from this one, and of all below it; empty: no
+  // namespace is there. "" is this one. Where it is empty there is none below this one.
+  std::function<std::vector<std::string>(const std::string& path)> ids = {};
+};
+
+// The quotas of one namespace: kept in the store, held in memory, asked for every request and every
+// lease. Thread-safe. A change is durable when its call returns success, and counts from then on.
 class Quotas {
  public:
-  Quotas(store::Database& database, const store::Records& records, const Clock& clock, Log& log);
+  Quotas(store::Database& database, const store::Records& records, const Clock& clock, Log& log,
+         QuotaNamespaces namespaces = {});
 
   // Reads all of them. One that was altered in the store is logged, and no lease is issued until it
   // is written again or removed: the limit that it set is not known any more.
@@ -69,6 +81,13 @@ class Quotas {
     void set(Quota quota);
     void erase(QuotaKind kind, const std::string& name);
   };
+  // Where a subject's namespace is seen from: this one, or one above it.
+  enum class View { kOwn, kFromAbove };
+  std::optional<RateVerdict> count(const QuotaSubject& subject, View view);
+  Status check(const store::Reader& reader, const QuotaSubject& subject, View view) const;
+  QuotaSubject seen_from_above(QuotaSubject subject) const;
+  struct Counted;
+  Counted counted(const Quota& quota, const std::string& mount_accessor) const;
   std::shared_ptr<const Known> known() const;
   void publish(Known known);
   Status load_kind(const store::Reader& reader, QuotaKind kind, Known& known);
@@ -76,6 +95,7 @@ class Quotas {
   store::Database& database_;
   const store::Records& records_;
   Log& log_;
+  const QuotaNamespaces namespaces_;
   RateLimiter limiter_;
   std::mutex changing_;         // one change at a time
   std::uint64_t revision_ = 0;  // guarded by changing_

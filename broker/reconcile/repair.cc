@@ -103,7 +103,7 @@ Status Repairer::adopt(const Difference& difference) {
   // kConflict where there is a lease of that id meanwhile.
   ASSIGN_OR_RETURN(const std::string sealed, seal_lease(parts_.barrier, lease));
   return parts_.database.write(
-      [&](store::Writer& writer) { return insert_lease(writer, lease, sealed); });
+      [&](store::Writer& writer) { return insert_lease(writer, parts_.barrier, lease, sealed); });
 }
 
 Status Repairer::end_again(const std::string& lease_id) {

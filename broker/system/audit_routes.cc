@@ -19,6 +19,12 @@ class AuditRoutes {
   }
 
   Result<Response> enable(const BackendCall& call) const {
+    // A device is a file on the server: its operator's affair, whoever rules the namespace.
+    if (!parts_.place.is_first() && call.caller->name_space != kFirstNamespace)
+      return Error{
+          Errc::kPermissionDenied,
+          "permission denied: an audit device writes to the server's disk, so only a token "
+          "of the root namespace can enable one"};
     const Fields fields(call.request.data);
     AuditDeviceInfo info;
     info.path = call.param("path");

@@ -116,12 +116,16 @@ class QuotaRoutes {
   }
 
  private:
+  // "team-a" is a namespace below, and what follows it is taken as it is written.
   // "database" and "/database/" are the mount "database/", "root" is everything; what lies below a
   // mount stays as it is written, without a slash at its end.
   Result<std::string> quota_path(std::string path) const {
     if (path.starts_with('/')) path.erase(0, 1);
     if (path == "root" || path == "root/") path.clear();
     if (path.empty()) return path;
+    const std::string below = parts_.namespaces.leading(parts_.place.path, path + '/');
+    if (below == path + '/') return below;
+    if (!below.empty()) return path;  // a mount there, with its slash, or a path
     while (path.ends_with('/')) path.pop_back();
     for (const std::string_view own : {"sys", "auth/token"}) {
       if (path == own) return path + '/';

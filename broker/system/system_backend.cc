@@ -3,6 +3,27 @@
 namespace curfew::broker {
 namespace {
 
+// What is the whole server's affair has no place in a namespace below the first.
+bool belongs_to_server(const BackendRoutes::Route& route) {
+  if (route.works_sealed) return true;
+  const auto begins = [&](std::string_view path) {
+    return route.pattern == path ||
+           (route.pattern.starts_with(path) && route.pattern[path.size()] == '/');
+  };
+  return begins("seal") || begins("clock") || begins("rekey") || begins("rekey-recovery-key") ||
+         begins("generate-root") || begins("migrate-seal") || begins("internal/counters");
+}
+
+// Who has no token is not told that the namespace exists.
+void confine(RouteList& routes) {
+  for (BackendRoutes::Route& route : routes) {
+    if (route.pattern != "internal/specs/openapi") continue;
+    route.works_sealed = false;
+    route.unauthenticated = false;
+  }
+  std::erase_if(routes, belongs_to_server);
+}
+
 BackendRoutes all_routes(const SystemParts& parts) {
   RouteList routes;
   add_seal_routes(parts, routes);
@@ -12,6 +33,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_metrics_routes(parts, routes);
   // Before the mounts' general route, which would take sys/mounts/auth/ for mounts of engines.
   add_auth_routes(parts, routes);
+  add_namespace_routes(parts, routes);
   add_mount_routes(parts, routes);
   add_login_routes(parts, routes);
   add_ui_routes(parts, routes);
@@ -28,6 +50,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_observe_routes(parts, routes);
   add_reconcile_routes(parts, routes);
   add_wrapping_routes(parts, routes);
+  if (!parts.place.is_first()) confine(routes);
   return BackendRoutes(std::move(routes));
 }
 

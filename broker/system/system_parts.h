@@ -28,6 +28,8 @@
 #include "broker/policy/policy_store.h"
 #include "broker/quota/quotas.h"
 #include "broker/reconcile/reconciler.h"
+#include "broker/tenant/namespace_entry.h"
+#include "broker/tenant/namespaces.h"
 #include "broker/token/token_service.h"
 #include "broker/wrapping/wraps.h"
 #include "store/keyring.h"
@@ -60,7 +62,9 @@ struct SystemParts {
   ClockGuard& guard;
   const TargetBreakers& breakers;
   const LeaseMeters& meters;
-  const Clock& clock;  // the guard
+  Namespaces& namespaces;       // those below
+  const NamespaceEntry& place;  // the namespace whose paths these are
+  const Clock& clock;           // the guard
   Random& random;
   Log& log;
   std::function<Json()> describe;  // the API description
@@ -77,6 +81,7 @@ void add_rekey_routes(const SystemParts& parts, RouteList& routes);
 void add_root_routes(const SystemParts& parts, RouteList& routes);
 void add_health_routes(const SystemParts& parts, RouteList& routes);
 void add_metrics_routes(const SystemParts& parts, RouteList& routes);
+void add_namespace_routes(const SystemParts& parts, RouteList& routes);
 void add_mount_routes(const SystemParts& parts, RouteList& routes);
 void add_auth_routes(const SystemParts& parts, RouteList& routes);
 void add_login_routes(const SystemParts& parts, RouteList& routes);

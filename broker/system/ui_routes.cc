@@ -1,6 +1,5 @@
-#include <fmt/format.h>
-
 #include "broker/system/system_parts.h"
+#include "broker/tenant/nowhere.h"
 
 namespace curfew::broker {
 namespace {
@@ -36,10 +35,7 @@ class UiRoutes {
     const auto routed = parts_.mounts.route(path);
     if (call.caller == nullptr || !routed.mount ||
         !call.caller->rights->reaches_mount(routed.mount->entry.path))
-      return Error{Errc::kPermissionDenied,
-                   fmt::format("preflight capability check returned 403, please ensure client's "
-                               "policies grant access to path \"{}\"",
-                               path)};
+      return out_of_reach(path);
     Json data = to_api(routed.mount->entry);
     data["path"] = routed.mount->entry.path;
     return Response{.data = std::move(data)};

@@ -6,11 +6,11 @@
 
 #include "base/encoding.h"
 #include "broker/token/token_store.h"
+#include "broker/token/token_text.h"
 
 namespace curfew::broker {
 namespace {
 
-constexpr std::string_view kPrefix = "cfb.";
 constexpr std::string_view kContext = "batch token";
 // Together with the other headers well below what proxies take (8 KiB in all, often).
 constexpr std::size_t kTokenBytesMax = 4096;
@@ -26,7 +26,7 @@ std::string url_base64(std::string_view bytes) {
 }  // namespace
 
 bool is_batch_token(const Secret& token) {
-  return token.reveal().starts_with(kPrefix);
+  return token.reveal().starts_with(kBatchPrefix);
 }
 
 Result<Secret> seal_batch_token(const store::Barrier& barrier, const Token& token) {
@@ -36,7 +36,8 @@ Result<Secret> seal_batch_token(const store::Barrier& barrier, const Token& toke
   body["entity_id"] = token.entity_id;
   body["expires_at"] = to_unix_millis(*token.expires_at);
   ASSIGN_OR_RETURN(const std::string sealed, barrier.seal(kContext, dump_json(body)));
-  std::string text = std::string(kPrefix) + url_base64(sealed);
+  std::string text =
+      std::string(kBatchPrefix) + url_base64(sealed) + token_mark(barrier.name_space());
   if (text.size() > kTokenBytesMax)
     return Error{Errc::kInvalidArgument,
                  fmt::format("a batch token carries its policies and metadata, and this one would "
@@ -47,11 +48,14 @@ Result<Secret> seal_batch_token(const store::Barrier& barrier, const Token& toke
 
 Result<std::optional<Token>> open_batch_token(const store::Barrier& barrier, const Secret& secret) {
   std::optional<Token> none;
-  const std::string& text = secret.reveal();
-  if (!is_batch_token(secret) || text.size() > kTokenBytesMax) return none;
-  const auto sealed = base64_decode(std::string_view(text).substr(kPrefix.size()));
+  const std::string mark = token_mark(barrier.name_space());
+  std::string_view text = secret.reveal();
+  if (!is_batch_token(secret) || text.size() > kTokenBytesMax || !text.ends_with(mark)) return none;
+  text.remove_prefix(kBatchPrefix.size());
+  text.remove_suffix(mark.size());
+  const auto sealed = base64_decode(text);
   // One token, one text: what is counted or remembered for a token is found by it.
-  if (!sealed || url_base64(*sealed) != text.substr(kPrefix.size())) return none;
+  if (!sealed || url_base64(*sealed) != text) return none;
   const auto opened = barrier.open(kContext, *sealed);
   if (!opened && opened.error().code == Errc::kSealed) return opened.error();
   if (!opened) return none;

@@ -7,7 +7,7 @@
 #include "broker/token/token.h"
 #include "store/barrier.h"
 
-// Batch tokens: "cfb." and all that the token is, sealed by the namespace's keys. Nothing of them
+// Batch tokens: all that the token is, sealed by the namespace's keys. Nothing of them
 // is stored, so they cost no write, and nothing but their time or the end of the token above them
 // ends them.
 namespace curfew::broker {

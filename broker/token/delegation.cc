@@ -136,12 +136,15 @@ Status Delegation::apply(const BackendCall& call, const TokenRole* role, bool su
                          TokenSpec& spec) const {
   const Fields fields(call.request.data);
   const Token& parent = call.caller->token;
-  spec.entity_id = parent.entity_id;
-  spec.on_behalf_of = parent.on_behalf_of;
-  spec.principal_policies = parent.principal_policies;
-  spec.sub_agent = parent.sub_agent;
-  spec.delegator_policies = parent.delegator_policies;
-  spec.budgets = parent.budgets;
+  // Whoever comes from above is nobody in this namespace.
+  if (!call.caller->from_above) {
+    spec.entity_id = parent.entity_id;
+    spec.on_behalf_of = parent.on_behalf_of;
+    spec.principal_policies = parent.principal_policies;
+    spec.sub_agent = parent.sub_agent;
+    spec.delegator_policies = parent.delegator_policies;
+    spec.budgets = parent.budgets;
+  }
   ASSIGN_OR_RETURN(const Asked asked, asked_of(fields));
   const bool is_other = !asked.agent.empty() || !asked.alias.empty();
   if (is_other && !parent.sub_agent.empty())

@@ -90,6 +90,20 @@ void apply_role(const TokenRole& role, TokenSpec& spec) {
   if (!role.path_suffix.empty()) spec.path += "/" + role.path_suffix;
 }
 
+Status check_maker(const Caller& caller, bool sudo) {
+  if (caller.token.is_batch()) return invalid("batch tokens cannot create more tokens");
+  if (caller.token.num_uses != 0)
+    return invalid("restricted use token cannot generate child tokens");
+  // The first tokens of a namespace are made from above. They live by themselves.
+  if (caller.from_above && !sudo)
+    return invalid("root or sudo privileges required to create a token in another namespace");
+  if (caller.from_above && (!caller.token.sub_agent.empty() || !caller.token.budgets.empty()))
+    return invalid(
+        "a sub-agent's token, or one with a budget, makes no token in another namespace: it would "
+        "not end with its maker");
+  return ok();
+}
+
 }  // namespace
 
 Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole* role,
@@ -97,8 +111,8 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   const Token& parent = call.caller->token;
   const Fields fields(call.request.data);
   const bool sudo = call.caller->rights->has_sudo(call.request.path);
-  if (parent.is_batch()) return invalid("batch tokens cannot create more tokens");
-  if (parent.num_uses != 0) return invalid("restricted use token cannot generate child tokens");
+  RETURN_IF_ERROR(check_maker(*call.caller, sudo));
+  const bool from_above = call.caller->from_above;
 
   TokenSpec spec;
   spec.path = call.request.path;
@@ -122,7 +136,7 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   if (is_batch_token(spec.id)) return invalid("field \"id\": only batch tokens begin like this");
   ASSIGN_OR_RETURN(const bool no_parent, fields.boolean_or("no_parent", false));
   if (no_parent && !sudo) return invalid("root or sudo privileges required to create orphan token");
-  if (!orphan && !no_parent) {
+  if (!orphan && !no_parent && !from_above) {
     spec.parent = parent.id;
     if (!parent.is_root()) spec.agent = agent_of(call.attribution);
   }
@@ -143,6 +157,9 @@ Result<TokenSpec> TokenBackend::spec_of(const BackendCall& call, const TokenRole
   ASSIGN_OR_RETURN(spec.certificate, certificate_of_child(certificate, parent.certificate));
   spec.bound_cidrs = parent.bound_cidrs;
   if (role != nullptr) apply_role(*role, spec);
+  if (from_above && !fields.has("policies") && !fields.has("agent") &&
+      (role == nullptr || !role->bounds_policies()))
+    return invalid("field \"policies\": say which policies of this namespace the token is to have");
   RETURN_IF_ERROR(delegation_.apply(call, role, sudo, spec));
   if (spec.policies.size() > kPoliciesMax) return invalid("more than 256 policies");
   if (spec.type == TokenType::kBatch) RETURN_IF_ERROR(check_batch(spec));
@@ -181,9 +198,22 @@ Result<Response> TokenBackend::create_with_role(const BackendCall& call) {
 
 // ---- lookup ---------------------------------------------------------------------------------
 
+namespace {
+
+// A token is looked after in its own namespace.
+Status check_own(const BackendCall& call) {
+  if (!call.caller->from_above) return ok();
+  return Error{Errc::kInvalidArgument,
+               "the calling token belongs to a namespace above this one: ask there (set "
+               "X-Vault-Namespace accordingly, or leave it out)"};
+}
+
+}  // namespace
+
 Result<Response> TokenBackend::lookup(const BackendCall& call) const {
   ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("token", ""));
-  const Secret secret = text.empty() ? call.caller->secret : Secret(text);
+  if (text.empty()) return lookup_self(call);
+  const Secret secret(text);
   ASSIGN_OR_RETURN(const auto token, tokens_.find(secret));
   if (!token) return Error{Errc::kUnauthenticated, "bad token"};
   return Response{.data = lookup_data(*token, &secret, call.now)};
@@ -223,13 +253,15 @@ Result<Response> TokenBackend::renewed(const BackendCall& call, const Token& tok
 
 Result<Response> TokenBackend::renew(const BackendCall& call) {
   ASSIGN_OR_RETURN(const std::string text, Fields(call.request.data).text_or("token", ""));
-  const Secret secret = text.empty() ? call.caller->secret : Secret(text);
+  if (text.empty()) return renew_self(call);
+  const Secret secret(text);
   ASSIGN_OR_RETURN(const auto token, tokens_.find(secret));
   if (!token) return Error{Errc::kUnauthenticated, "bad token"};
   return renewed(call, *token, secret);
 }
 
 Result<Response> TokenBackend::renew_self(const BackendCall& call) {
+  RETURN_IF_ERROR(check_own(call));
   return renewed(call, call.caller->token, call.caller->secret);
 }
 
@@ -251,6 +283,7 @@ Result<Response> TokenBackend::revoke(const BackendCall& call) {
 }
 
 Result<Response> TokenBackend::revoke_self(const BackendCall& call) {
+  RETURN_IF_ERROR(check_own(call));
   RETURN_IF_ERROR(tokens_.revoke_tree(call.caller->token));
   token_ended_();
   return no_content();

@@ -4,15 +4,13 @@
 #include <cctype>
 
 #include "broker/lease/ttl.h"
+#include "broker/tenant/namespace_entry.h"
 #include "broker/token/batch_token.h"
 #include "broker/token/cidr.h"
+#include "broker/token/token_text.h"
 
 namespace curfew::broker {
 namespace {
-
-constexpr std::size_t kTokenCharacters = 26;  // 154 bits
-constexpr std::size_t kAccessorCharacters = 24;
-constexpr const char* kTokenPrefix = "cfs.";  // lets scanners for leaked secrets recognise one
 
 Error bad_token() {
   return {Errc::kUnauthenticated, "permission denied"};
@@ -37,14 +35,6 @@ Result<Ttl> ttl_of(const Token& token, Millis requested, Millis role_ttl,
 
 }  // namespace
 
-Secret make_service_token(Random& random) {
-  return Secret(kTokenPrefix + random_base62(random, kTokenCharacters));
-}
-
-std::string make_accessor(Random& random) {
-  return random_base62(random, kAccessorCharacters);
-}
-
 std::string lower_case(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -61,13 +51,9 @@ std::vector<std::string> normalise_policies(std::vector<std::string> policies, b
   return policies;
 }
 
-std::size_t root_token_length() {
-  return std::string_view(kTokenPrefix).size() + kTokenCharacters;
-}
-
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made) {
-  made = wanted.empty() ? make_service_token(random) : wanted;
+  made = wanted.empty() ? make_service_token(random, barrier.name_space()) : wanted;
   Token token;
   ASSIGN_OR_RETURN(token.id, token_row_id(barrier, made));
   token.accessor = make_accessor(random);
@@ -80,11 +66,15 @@ Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, c
   return insert_token(writer, barrier, token, now);
 }
 
-TokenService::TokenService(TokenStore& store, const Clock& clock, Random& random)
-    : store_(store), clock_(clock), random_(random) {}
+TokenService::TokenService(TokenStore& store, const Clock& clock, Random& random,
+                           const TokenService* above)
+    : store_(store), clock_(clock), random_(random), above_(above) {}
 
 Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& mount,
                                           const TokenCheck& check) {
+  if (!spec.id.empty() && store_.name_space() != kFirstNamespace)
+    return Error{Errc::kInvalidArgument,
+                 "token IDs can only be manually specified in the root namespace"};
   CreatedToken out;
   const WallTime now = clock_.wall();
   Token& token = out.token;
@@ -131,7 +121,8 @@ Result<CreatedToken> TokenService::create(TokenSpec spec, const TokenMountTtl& m
     ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
     return out;
   }
-  out.secret = spec.id.empty() ? make_service_token(random_) : std::move(spec.id);
+  out.secret =
+      spec.id.empty() ? make_service_token(random_, store_.name_space()) : std::move(spec.id);
   ASSIGN_OR_RETURN(token.id, store_.id_of(out.secret));
   for (TokenBudget& budget : token.budgets)
     if (budget.token.empty()) budget.token = token.id;
@@ -170,6 +161,7 @@ Result<std::optional<Token>> TokenService::find_by_accessor(const std::string& a
 Result<std::optional<WallTime>> TokenService::end_of(const std::string& id) const {
   if (!is_token_row(id)) return std::optional<WallTime>{};
   ASSIGN_OR_RETURN(const auto token, store_.get(id));
+  if (!token && above_ != nullptr) return above_->end_of(id);
   if (!token || !is_alive(*token)) return bad_token();
   return token->expires_at;
 }

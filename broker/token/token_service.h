@@ -58,7 +58,9 @@ struct CreatedToken {
 // Makes, believes, renews and ends tokens. Thread-safe.
 class TokenService {
  public:
-  TokenService(TokenStore& store, const Clock& clock, Random& random);
+  // `above`: of the namespace above; nullptr: there is none.
+  TokenService(TokenStore& store, const Clock& clock, Random& random,
+               const TokenService* above = nullptr);
 
   // `check`: what has to hold when the token becomes durable.
   Result<CreatedToken> create(TokenSpec spec, const TokenMountTtl& mount,
@@ -97,8 +99,8 @@ class TokenService {
   Result<std::optional<Token>> find_by_accessor(const std::string& accessor) const;
   Result<std::vector<std::string>> accessors() const { return store_.accessors(); }
 
-  // When the token of a row id ends; nullopt: never, or `id` is none (see Token::lease_group).
-  // kUnauthenticated: it has ended or does not exist.
+  // When the token of a row id ends, of this namespace or one above; nullopt: never, or `id` is
+  // none (see Token::lease_group). kUnauthenticated: it has ended or does not exist.
   Result<std::optional<WallTime>> end_of(const std::string& id) const;
 
  private:
@@ -108,18 +110,13 @@ class TokenService {
   TokenStore& store_;
   const Clock& clock_;
   Random& random_;
+  const TokenService* const above_;
 };
 
-// A random service token ("cfs.…"), and a random accessor.
-Secret make_service_token(Random& random);
-std::string make_accessor(Random& random);
-
-// Puts a root token that does not expire into the store: `wanted`, or a random one of
-// root_token_length() characters, which `made` then holds.
+// Puts a root token that does not expire into the store: `wanted`, or a random one, which `made`
+// then holds.
 Status insert_root_token(store::Writer& writer, const store::Barrier& barrier, const Secret& wanted,
                          WallTime now, Random& random, Secret& made);
-
-std::size_t root_token_length();
 
 // Lower case, sorted, without repeats; "default" added unless told otherwise or the token is root.
 std::string lower_case(std::string text);  // ASCII letters only

@@ -11,12 +11,12 @@
 namespace curfew::broker {
 namespace {
 
-constexpr std::string_view kNamespace = "root";
 constexpr std::string_view kSelect =
     "SELECT id, accessor, parent, expires_at, sealed, mount, entity FROM tokens WHERE ";
 // As they stand in a token's sealed part; in the order of TokenType.
 constexpr std::array<const char*, 3> kTypes = {"service", "batch", "wrapping"};
 constexpr std::size_t kTreeMax = 100'000;    // tokens ended in one transaction
+constexpr std::size_t kEndPage = 500;        // likewise, where all are ended
 constexpr std::size_t kDecodedMax = 10'000;  // tokens whose decoded form is kept
 
 store::Value end_value(const Token& token) {
@@ -26,9 +26,9 @@ store::Value end_value(const Token& token) {
 
 // The columns of an entity and of an auth method came later: a row that has neither is bound as it
 // was before.
-std::string context_of(const Token& token) {
+std::string context_of(const std::string& name_space, const Token& token) {
   Json columns = {
-      "tokens",     kNamespace,
+      "tokens",     name_space,
       token.id,     token.accessor,
       token.parent, token.expires_at ? Json(to_unix_millis(*token.expires_at)) : Json()};
   if (!token.mount.empty() || !token.entity_id.empty()) {
@@ -57,7 +57,7 @@ bool same_columns(const Token& a, const Token& b) {
 
 Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
   Token token = columns_of(row);
-  auto opened = barrier.open(context_of(token), row.blob(4));
+  auto opened = barrier.open(context_of(barrier.name_space(), token), row.blob(4));
   if (!opened && opened.error().code == Errc::kCorrupt)
     return Error{Errc::kCorrupt,
                  fmt::format("the stored token with accessor \"{}\" was altered outside of Curfew "
@@ -70,13 +70,13 @@ Result<Token> decode(const store::Barrier& barrier, const store::Row& row) {
 }
 
 Status update(store::Writer& writer, const store::Barrier& barrier, const Token& token) {
-  ASSIGN_OR_RETURN(std::string sealed,
-                   barrier.seal(context_of(token), dump_json(token_body(token))));
-  ASSIGN_OR_RETURN(
-      const std::int64_t changed,
-      writer.execute("UPDATE tokens SET parent = $1, expires_at = $2, sealed = $3 "
-                     "WHERE id = $4",
-                     {token.parent, end_value(token), store::Blob{std::move(sealed)}, token.id}));
+  ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(barrier.name_space(), token),
+                                                    dump_json(token_body(token))));
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   writer.execute("UPDATE tokens SET parent = $1, expires_at = $2, sealed = $3 "
+                                  "WHERE id = $4 AND namespace = $5",
+                                  {token.parent, end_value(token), store::Blob{std::move(sealed)},
+                                   token.id, barrier.name_space()}));
   if (changed != 1) return Error{Errc::kNotFound, "token not found"};
   return ok();
 }
@@ -89,8 +89,9 @@ Status end_one(store::Writer& writer, const store::Barrier& barrier, Token token
 
 Result<std::optional<Token>> find(const store::Reader& reader, const store::Barrier& barrier,
                                   std::string_view column, std::string_view value) {
-  ASSIGN_OR_RETURN(const auto row, reader.query_one(fmt::format("{}{} = $1", kSelect, column),
-                                                    {std::string(value)}));
+  ASSIGN_OR_RETURN(const auto row,
+                   reader.query_one(fmt::format("{}{} = $1 AND namespace = $2", kSelect, column),
+                                    {std::string(value), barrier.name_space()}));
   if (!row) return std::optional<Token>{};
   ASSIGN_OR_RETURN(Token token, decode(barrier, *row));
   return std::optional{std::move(token)};
@@ -101,7 +102,8 @@ Result<std::vector<Token>> children(const store::Reader& reader, const store::Ba
                                     std::string_view parent) {
   std::vector<Token> tokens;
   ASSIGN_OR_RETURN(const auto rows,
-                   reader.query(fmt::format("{}parent = $1", kSelect), {std::string(parent)}));
+                   reader.query(fmt::format("{}parent = $1 AND namespace = $2", kSelect),
+                                {std::string(parent), barrier.name_space()}));
   for (const store::Row& row : rows) {
     auto token = decode(barrier, row);
     if (token) {
@@ -224,12 +226,12 @@ Status insert_token(store::Writer& writer, const store::Barrier& barrier, const 
     if (!parent || (parent->expires_at && *parent->expires_at <= now))
       return Error{Errc::kUnauthenticated, "permission denied: the parent token has ended"};
   }
-  ASSIGN_OR_RETURN(std::string sealed,
-                   barrier.seal(context_of(token), dump_json(token_body(token))));
+  ASSIGN_OR_RETURN(std::string sealed, barrier.seal(context_of(barrier.name_space(), token),
+                                                    dump_json(token_body(token))));
   const auto inserted = writer.execute(
       "INSERT INTO tokens (id, namespace, accessor, parent, expires_at, sealed, mount, entity) "
       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-      {token.id, std::string(kNamespace), token.accessor, token.parent, end_value(token),
+      {token.id, barrier.name_space(), token.accessor, token.parent, end_value(token),
        store::Blob{std::move(sealed)}, token.mount, token.entity_id});
   if (!inserted && inserted.error().code == Errc::kConflict)
     return Error{Errc::kInvalidArgument, "cannot create a token with a duplicate ID"};
@@ -239,12 +241,12 @@ Status insert_token(store::Writer& writer, const store::Barrier& barrier, const 
 
 Result<std::int64_t> end_tokens_of_mount(store::Writer& writer, const store::Barrier& barrier,
                                          std::string_view mount, WallTime now, std::size_t limit) {
-  ASSIGN_OR_RETURN(
-      const auto rows,
-      writer.query(fmt::format("{}mount = $1 AND mount <> '' AND "
-                               "(expires_at IS NULL OR expires_at > $2) LIMIT $3",
-                               kSelect),
-                   {std::string(mount), to_unix_millis(now), static_cast<std::int64_t>(limit)}));
+  ASSIGN_OR_RETURN(const auto rows,
+                   writer.query(fmt::format("{}mount = $1 AND mount <> '' AND namespace = $4 AND "
+                                            "(expires_at IS NULL OR expires_at > $2) LIMIT $3",
+                                            kSelect),
+                                {std::string(mount), to_unix_millis(now),
+                                 static_cast<std::int64_t>(limit), barrier.name_space()}));
   for (const store::Row& row : rows) {
     auto token = decode(barrier, row);
     if (token) {
@@ -288,10 +290,10 @@ Status TokenStore::insert(const Token& token, WallTime now, const TokenCheck& ch
 }
 
 Result<std::optional<Token>> TokenStore::get(std::string_view id) const {
-  static const std::string kById = fmt::format("{}id = $1", kSelect);
+  static const std::string kById = fmt::format("{}id = $1 AND namespace = $2", kSelect);
   std::optional<store::Row> row;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(row, reader.query_one(kById, {std::string(id)}));
+    ASSIGN_OR_RETURN(row, reader.query_one(kById, {std::string(id), barrier_.name_space()}));
     return ok();
   }));
   if (!row) return std::optional<Token>{};
@@ -346,6 +348,33 @@ Status TokenStore::end_tree(std::string_view id, WallTime now) {
   });
 }
 
+Status TokenStore::end_everything(WallTime now) {
+  for (std::size_t page = kEndPage; page == kEndPage;) {
+    RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+      ASSIGN_OR_RETURN(const auto rows,
+                       writer.query(fmt::format("{}namespace = $1 AND (expires_at IS NULL OR "
+                                                "expires_at > $2) LIMIT $3",
+                                                kSelect),
+                                    {barrier_.name_space(), to_unix_millis(now),
+                                     static_cast<std::int64_t>(kEndPage)}));
+      page = rows.size();
+      for (const store::Row& row : rows) {
+        auto token = decode(barrier_, row);
+        if (token) {
+          RETURN_IF_ERROR(end_one(writer, barrier_, *std::move(token), now));
+        } else if (token.error().code == Errc::kCorrupt) {
+          // Nobody's token any more; without its row it is not found again.
+          RETURN_IF_ERROR(writer.execute("DELETE FROM tokens WHERE id = $1", {row.text(0)}));
+        } else {
+          return std::move(token).error();
+        }
+      }
+      return ok();
+    }));
+  }
+  return ok();
+}
+
 Status TokenStore::end_children(std::string_view id, WallTime now) {
   return database_.write([&](store::Writer& writer) -> Status {
     ASSIGN_OR_RETURN(auto below, children(writer, barrier_, id));
@@ -375,13 +404,13 @@ Result<std::vector<TokenStore::Ended>> TokenStore::ended(WallTime now, const End
                                                          std::size_t limit) const {
   std::vector<Ended> out;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto rows,
-        reader.query("SELECT id, expires_at FROM tokens WHERE expires_at IS NOT NULL AND "
-                     "expires_at <= $1 AND (expires_at > $2 OR (expires_at = $2 AND id > $3)) "
-                     "ORDER BY expires_at, id LIMIT $4",
-                     {to_unix_millis(now), to_unix_millis(after.end), after.id,
-                      static_cast<std::int64_t>(limit)}));
+    ASSIGN_OR_RETURN(const auto rows,
+                     reader.query("SELECT id, expires_at FROM tokens WHERE namespace = $5 AND "
+                                  "expires_at IS NOT NULL AND expires_at <= $1 AND (expires_at > "
+                                  "$2 OR (expires_at = $2 AND id > $3)) "
+                                  "ORDER BY expires_at, id LIMIT $4",
+                                  {to_unix_millis(now), to_unix_millis(after.end), after.id,
+                                   static_cast<std::int64_t>(limit), barrier_.name_space()}));
     for (const store::Row& row : rows)
       out.push_back({from_unix_millis(row.integer(1)), row.text(0)});
     return ok();
@@ -393,9 +422,10 @@ Result<std::optional<WallTime>> TokenStore::next_end(WallTime after) const {
   std::optional<WallTime> next;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
     ASSIGN_OR_RETURN(const auto row,
-                     reader.query_one("SELECT expires_at FROM tokens WHERE expires_at IS NOT NULL "
-                                      "AND expires_at > $1 ORDER BY expires_at LIMIT 1",
-                                      {to_unix_millis(after)}));
+                     reader.query_one("SELECT expires_at FROM tokens WHERE namespace = $2 AND "
+                                      "expires_at IS NOT NULL AND expires_at > $1 "
+                                      "ORDER BY expires_at LIMIT 1",
+                                      {to_unix_millis(after), barrier_.name_space()}));
     if (row) next = from_unix_millis(row->integer(0));
     return ok();
   }));
@@ -404,13 +434,16 @@ Result<std::optional<WallTime>> TokenStore::next_end(WallTime after) const {
 
 Status TokenStore::remove(std::string_view id, WallTime now) {
   return database_.write([&](store::Writer& writer) -> Status {
-    ASSIGN_OR_RETURN(const auto child,
-                     writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 AND (expires_at IS "
-                                      "NULL OR expires_at > $2) LIMIT 1",
-                                      {std::string(id), to_unix_millis(now)}));
+    ASSIGN_OR_RETURN(
+        const auto child,
+        writer.query_one("SELECT 1 FROM tokens WHERE parent = $1 AND namespace = $3 AND "
+                         "(expires_at IS NULL OR expires_at > $2) LIMIT 1",
+                         {std::string(id), to_unix_millis(now), barrier_.name_space()}));
     if (child) return Error{Errc::kConflict, "the token still has living children"};
-    RETURN_IF_ERROR(writer.execute("DELETE FROM tokens WHERE id = $1 AND expires_at <= $2",
-                                   {std::string(id), to_unix_millis(now)}));
+    RETURN_IF_ERROR(
+        writer.execute("DELETE FROM tokens WHERE id = $1 AND namespace = $3 AND "
+                       "expires_at <= $2",
+                       {std::string(id), to_unix_millis(now), barrier_.name_space()}));
     return ok();
   });
 }
@@ -418,8 +451,10 @@ Status TokenStore::remove(std::string_view id, WallTime now) {
 Result<std::vector<std::string>> TokenStore::accessors() const {
   std::vector<std::string> accessors;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto rows,
-                     reader.query("SELECT accessor FROM tokens ORDER BY accessor"));
+    ASSIGN_OR_RETURN(
+        const auto rows,
+        reader.query("SELECT accessor FROM tokens WHERE namespace = $1 ORDER BY accessor",
+                     {barrier_.name_space()}));
     for (const store::Row& row : rows) accessors.push_back(row.text(0));
     return ok();
   }));

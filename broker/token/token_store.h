@@ -46,11 +46,14 @@ Result<std::int64_t> end_tokens_of_mount(store::Writer& writer, const store::Bar
 // What still has to hold in the transaction that makes a token.
 using TokenCheck = std::function<Status(const store::Reader&)>;
 
-// The tokens in the store, each sealed together with its plain columns. Thread-safe. A mutating
-// call is durable when it returns success and has had no effect when it fails.
+// The tokens of one namespace in the store, each sealed together with its plain columns.
+// Thread-safe. A mutating call is durable when it returns success and has had no effect when it
+// fails.
 class TokenStore {
  public:
   TokenStore(store::Database& database, const store::Barrier& barrier);
+
+  const std::string& name_space() const { return barrier_.name_space(); }
 
   Result<std::string> id_of(const Secret& token) const { return token_row_id(barrier_, token); }
 
@@ -72,6 +75,9 @@ class TokenStore {
   // (of more than 20,000 the deepest a moment later, by the reaper). What they hold is cleared away
   // by the reaper too.
   Status end_tree(std::string_view id, WallTime now);
+
+  // Ends every token, some in each transaction. Made meanwhile: found by doing it again.
+  Status end_everything(WallTime now);
 
   // Ends a token alone; its children become orphans.
   Status end_alone(std::string_view id, WallTime now);

@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "broker/token/token_service.h"
+#include "broker/token/token_text.h"
 
 namespace curfew::broker {
 namespace {
@@ -36,7 +37,7 @@ Error no_wrapping_token() {
 
 Wraps::Wraps(store::Database& database, const store::Records& records,
              const store::Barrier& barrier, TokenStore& tokens, LeaseStore& leases,
-             const Lockdowns& lockdowns, const Identities& identities, const Clock& clock,
+             const Lockdowns& lockdowns, FindStanding find_standing, const Clock& clock,
              Random& random, Log& log)
     : database_(database),
       records_(records),
@@ -44,7 +45,7 @@ Wraps::Wraps(store::Database& database, const store::Records& records,
       tokens_(tokens),
       leases_(leases),
       lockdowns_(lockdowns),
-      identities_(identities),
+      find_standing_(std::move(find_standing)),
       clock_(clock),
       random_(random),
       log_(log) {}
@@ -79,7 +80,7 @@ Status Wraps::spend(store::Writer& writer, const Token& token) {
 
 // Makes the token that opens it, and writes both down.
 Result<WrapInfo> Wraps::put(store::Writer& writer, const WrappedResponse& wrapped) {
-  WrapInfo info{.token = make_service_token(random_),
+  WrapInfo info{.token = make_service_token(random_, barrier_.name_space()),
                 .accessor = make_accessor(random_),
                 .ttl = wrapped.ttl,
                 .created_at = wrapped.created_at,
@@ -140,7 +141,7 @@ Result<Response> Wraps::wrap(const Request& request, const engines::Attribution&
 
 Status Wraps::check_may_act(const std::string& entity_id) const {
   if (entity_id.empty()) return ok();
-  ASSIGN_OR_RETURN(const auto standing, identities_.standing(entity_id));
+  ASSIGN_OR_RETURN(const auto standing, find_standing_(entity_id));
   if (standing != nullptr && !standing->disabled) return ok();
   return Error{Errc::kPermissionDenied,
                "permission denied: the entity for which this answer was made is disabled or gone"};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -26,9 +28,13 @@ namespace curfew::broker {
 // Thread-safe. A mutating call is durable when it returns success.
 class Wraps {
  public:
+  // Of an entity of this namespace or of one above; nullptr: there is none.
+  using FindStanding =
+      std::function<Result<std::shared_ptr<const Standing>>(const std::string& entity_id)>;
+
   Wraps(store::Database& database, const store::Records& records, const store::Barrier& barrier,
         TokenStore& tokens, LeaseStore& leases, const Lockdowns& lockdowns,
-        const Identities& identities, const Clock& clock, Random& random, Log& log);
+        FindStanding find_standing, const Clock& clock, Random& random, Log& log);
 
   // Puts `response`, which answers `request` of `by`, away for at most `ttl`; gives the answer that
   // tells of it. kTooLarge: it has more than kWrappedBytesMax. After an error nobody can get at it
@@ -72,7 +78,7 @@ class Wraps {
   TokenStore& tokens_;
   LeaseStore& leases_;
   const Lockdowns& lockdowns_;
-  const Identities& identities_;
+  const FindStanding find_standing_;
   const Clock& clock_;
   Random& random_;
   Log& log_;

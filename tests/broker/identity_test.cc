@@ -59,7 +59,7 @@ class IdentityTest : public BrokerWorld {
     return standing && *standing ? **standing : Standing{};
   }
 
-  store::Records records_{*keyring_, "root"};
+  store::Records records_{*keyring_};
   IdentityService service_{*database_, records_, *keyring_, clock_, random_, *log_};
 };
 

@@ -26,7 +26,7 @@ class LoginGuardTest : public BrokerWorld {
   }
   void set(LoginLimits limits) { ASSERT_TRUE(guard_.set_limits(limits).has_value()); }
 
-  const store::Records records_{*keyring_, "root"};
+  const store::Records records_{*keyring_};
   LoginGuard guard_;
 };
 

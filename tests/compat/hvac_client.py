@@ -604,6 +604,26 @@ def approle_by_the_old_names():
 
 
 @step
+def namespaces():
+    root.sys.create_namespace("team-a")
+    assert "team-a/" in root.sys.list_namespaces()["data"]["keys"]
+    operator = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=ENV["COMPAT_ROOT_TOKEN"],
+                           namespace="team-a")
+    operator.sys.enable_secrets_engine("kv", path="own", options={"version": "1"})
+    operator.secrets.kv.v1.create_or_update_secret("x", {"v": "1"}, mount_point="own")
+    operator.sys.create_or_update_policy("reader", 'path "own/*" { capabilities = ["read"] }')
+    token = operator.auth.token.create(policies=["reader"])["auth"]["client_token"]
+    inside = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=token, namespace="team-a")
+    assert inside.secrets.kv.v1.read_secret("x", mount_point="own")["data"]["v"] == "1"
+    outside = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=token)
+    refused(exceptions.Forbidden, "permission denied", outside.sys.list_mounted_secrets_engines)
+    assert "own/" not in root.sys.list_mounted_secrets_engines()["data"]
+    root.sys.delete_namespace("team-a")
+    refused(exceptions.Forbidden, "permission denied", inside.secrets.kv.v1.read_secret, "x",
+            mount_point="own")
+
+
+@step
 def unmount_and_audit_off():
     root.sys.disable_secrets_engine("database")
     root.sys.disable_audit_device("trail")

@@ -121,7 +121,7 @@ TEST_P(UpgradeTest, leases_of_an_older_store_are_revoked_in_whatever_state_they_
             "0");
 }
 
-INSTANTIATE_TEST_SUITE_P(schema, UpgradeTest, ::testing::Values(1));
+INSTANTIATE_TEST_SUITE_P(schema, UpgradeTest, ::testing::Values(1, 4));
 
 TEST(DowngradeTest, a_store_of_a_newer_program_is_refused_and_left_as_it_is) {
   ServerProcess server;

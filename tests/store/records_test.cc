@@ -39,7 +39,7 @@ class RecordsTest : public StoreTest {
   }
 
   Keyring keyring_{"root", random_, clock_};
-  Records records_{keyring_, "root"};
+  Records records_{keyring_};
 };
 
 TEST_F(RecordsTest, KeepsReplacesAndRemoves) {
@@ -96,10 +96,31 @@ TEST_F(RecordsTest, EditedMovedAndSwappedRowsAreFound) {
   EXPECT_EQ(get("policy", "weak").value(), Json("deny"));
 }
 
+// The same keys under another name: nothing but the name keeps the rows apart.
+class Renamed final : public Barrier {
+ public:
+  Renamed(const Barrier& keys, std::string name) : keys_(keys), name_(std::move(name)) {}
+  const std::string& name_space() const override { return name_; }
+  Result<std::string> seal(std::string_view context, std::string_view plaintext) const override {
+    return keys_.seal(context, plaintext);
+  }
+  Result<std::string> open(std::string_view context, std::string_view sealed) const override {
+    return keys_.open(context, sealed);
+  }
+  Result<std::string> keyed_hash(std::string_view purpose, std::string_view value) const override {
+    return keys_.keyed_hash(purpose, value);
+  }
+
+ private:
+  const Barrier& keys_;
+  const std::string name_;
+};
+
 TEST_F(RecordsTest, RowOfAnotherNamespaceDoesNotOpen) {
   ASSERT_TRUE(put("policy", "a", "x"));
   execute("UPDATE records SET namespace = 'team'");
-  const Records team(keyring_, "team");
+  const Renamed keys(keyring_, "team");
+  const Records team(keys);
   ASSERT_TRUE(db().read([&](const Reader& reader) -> Status {
     const auto value = team.get(reader, "policy", "a");
     EXPECT_FALSE(value);

@@ -274,34 +274,44 @@ TEST_F(SqliteTest, HotQueriesUseTheirIndex) {
   open();
   const Value text = std::string("x");
   const Value number = std::int64_t{1};
-  EXPECT_NE(plan("SELECT id FROM leases WHERE state < 4 AND next_action_at IS NOT NULL AND "
-                 "next_action_at <= $1 "
-                 "ORDER BY next_action_at, id LIMIT 10",
-                 {number})
-                .find("leases_due"),
-            std::string::npos);
-  EXPECT_NE(plan("SELECT id FROM leases WHERE token = $1 AND state < 4 ORDER BY id", {text})
-                .find("leases_by_token"),
-            std::string::npos);
-  EXPECT_NE(plan("SELECT count(*) FROM leases WHERE mount = $1 AND resource = $2 AND state < 4",
-                 {text, text})
-                .find("leases_by_resource"),
-            std::string::npos);
+  const auto uses = [&](const std::string& index, const std::string& sql,
+                        const std::vector<Value>& parameters) {
+    EXPECT_NE(plan(sql, parameters).find(index), std::string::npos) << plan(sql, parameters);
+  };
+  const std::string live = "SELECT id FROM leases WHERE state < 4 AND namespace = $1 AND ";
+  uses("leases_due",
+       live +
+           "next_action_at IS NOT NULL AND next_action_at <= $2 ORDER BY next_action_at, id "
+           "LIMIT 10",
+       {text, number});
+  uses("leases_live", live + "id > $2 ORDER BY id LIMIT 10", {text, text});
+  uses("leases_by_state", live + "state = $2 AND id > $3 ORDER BY id LIMIT 10",
+       {text, number, text});
+  uses("leases_by_token", live + "token = $2 AND id > $3 ORDER BY id", {text, text, text});
+  uses("leases_by_token", live + "token = $2 AND +state = $4 AND id > $3 ORDER BY id",
+       {text, text, text, number});
+  uses("leases_by_resource", live + "mount = $2 AND resource = $3", {text, text, text});
+  uses("leases_by_role", live + "mount = $2 AND role = $3", {text, text, text});
   for (const std::string label : {"agent", "session", "trace"})
-    EXPECT_NE(plan("SELECT id FROM leases WHERE state < 4 AND " + label + " <> '' AND " + label +
-                       " = $1 AND id > $2 ORDER BY id LIMIT 10",
-                   {text, text})
-                  .find("leases_by_" + label),
-              std::string::npos)
-        << label;
-  EXPECT_NE(
-      plan("SELECT id FROM leases WHERE name <> '' AND name = $1", {text}).find("leases_by_name"),
-      std::string::npos);
-  EXPECT_NE(plan("SELECT id FROM tokens WHERE parent = $1", {text}).find("tokens_parent"),
-            std::string::npos);
-  EXPECT_NE(
-      plan("SELECT id FROM tokens WHERE expires_at <= $1", {number}).find("tokens_expires_at"),
-      std::string::npos);
+    uses("leases_by_" + label,
+         live + label + " <> '' AND " + label + " = $2 AND id > $3 ORDER BY id LIMIT 10",
+         {text, text, text});
+  uses("leases_by_entity", live + "entity <> '' AND entity = $2", {text, text});
+  uses("leases_by_request", live + "request_key <> '' AND request_key = $2", {text, text});
+  uses("leases_by_name", "SELECT id FROM leases WHERE namespace = $1 AND name <> '' AND name = $2",
+       {text, text});
+  uses("leases_ended",
+       "SELECT id FROM leases WHERE state > 3 AND namespace = $1 AND state = $2 AND id > $3 ORDER "
+       "BY id LIMIT 10",
+       {text, number, text});
+  uses("autoindex", "SELECT id FROM leases WHERE id = $1 AND namespace = $2", {text, text});
+  uses("autoindex", "SELECT id FROM tokens WHERE id = $1 AND namespace = $2", {text, text});
+  uses("autoindex", "SELECT id FROM tokens WHERE accessor = $1 AND namespace = $2", {text, text});
+  uses("tokens_parent", "SELECT id FROM tokens WHERE parent = $1 AND namespace = $2", {text, text});
+  uses("tokens_expires_at", "SELECT id FROM tokens WHERE namespace = $1 AND expires_at <= $2",
+       {text, number});
+  uses("tokens_by_accessor", "SELECT accessor FROM tokens WHERE namespace = $1 ORDER BY accessor",
+       {text});
 }
 
 TEST_F(SqliteTest, StartDoesNotReadTheRows) {
