@@ -18,23 +18,24 @@ UnsealRetry::~UnsealRetry() {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
   }
-  stop_.notify_all();
+  changed_.notify_all();
   thread_.join();
+}
+
+std::optional<Status> UnsealRetry::first_outcome(Millis patience) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [this] { return first_.has_value(); });
+  return first_;
 }
 
 void UnsealRetry::run() {
   for (Millis pause = kPauseFirst;; pause = std::min(pause * 2, kPauseMax)) {
-    {
-      std::unique_lock lock(mutex_);
-      if (stop_.wait_for(lock, pause, [this] { return stopping_; })) return;
-    }
     const Status started = lifecycle_.start();
-    if (started) return;
-    const bool may_pass = started.error().code == Errc::kUnavailable;
-    log_.error(may_pass ? "cannot unseal yet; tried again"
-                        : "cannot unseal; not tried again before the next start",
-               {{"error", started.error().message}});
-    if (!may_pass) return;
+    if (!started) log_.error("cannot unseal", {{"error", started.error().message}});
+    std::unique_lock lock(mutex_);
+    if (!first_) first_ = started;
+    changed_.notify_all();
+    if (started || changed_.wait_for(lock, pause, [this] { return stopping_; })) return;
   }
 }
 

@@ -42,16 +42,22 @@ std::vector<broker::Metric> edge_metrics(const Program& program) {
            figure(stats.overloads)}};
 }
 
-// A file or a variable is there or not; an HSM may be away for a while.
+// How long an HSM may take before the server goes on without it, sealed.
+constexpr Millis kHsmPatience{5'000};
+
+// A file or a variable is there or not; an HSM may be away for a while, or hang.
 Status unseal(Program& program, const ServerConfig& config) {
   broker::Lifecycle& lifecycle = program.broker->lifecycle();
-  const Status started = lifecycle.start();
-  if (started || started.error().code != Errc::kUnavailable ||
-      config.seal.kind != store::SealKind::kPkcs11)
-    return started;
-  program.log->error("cannot unseal yet; tried again", {{"error", started.error().message}});
+  if (config.seal.kind != store::SealKind::kPkcs11) return lifecycle.start();
   program.unseal_retry = std::make_unique<UnsealRetry>(lifecycle, *program.log);
-  return ok();
+  const auto first = program.unseal_retry->first_outcome(kHsmPatience);
+  if (!first) {
+    program.log->error("the HSM has not answered yet; the server goes on, sealed");
+    return ok();
+  }
+  if (!*first && first->error().code == Errc::kUnavailable) return ok();
+  program.unseal_retry.reset();
+  return *first;
 }
 
 }  // namespace

@@ -1,8 +1,15 @@
 #include "broker/lifecycle.h"
 
+#include <chrono>
+
 #include "broker/token/token_service.h"
 
 namespace curfew::broker {
+namespace {
+
+constexpr std::chrono::seconds kTurnWait{2};
+
+}  // namespace
 
 Lifecycle::Lifecycle(store::Seal& seal, store::Database& database, const store::Barrier& barrier,
                      const Clock& clock, Random& random, Log& log)
@@ -15,6 +22,15 @@ Lifecycle::Lifecycle(store::Seal& seal, store::Database& database, const store::
 
 void Lifecycle::set_hooks(Hooks hooks) {
   hooks_ = std::move(hooks);
+}
+
+// An HSM that hangs must not take the threads of the API with it, one request after another.
+Result<std::unique_lock<std::timed_mutex>> Lifecycle::turn() {
+  std::unique_lock lock(mutex_, kTurnWait);
+  if (lock) return lock;
+  return Error{Errc::kUnavailable,
+               "the seal is busy: what holds its key (an HSM) has not answered yet. Check that it "
+               "works, and try again"};
 }
 
 Status Lifecycle::bring_up() {
@@ -32,7 +48,7 @@ Status Lifecycle::bring_up() {
 }
 
 Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secret& root_token) {
-  const std::scoped_lock lock(mutex_);
+  ASSIGN_OR_RETURN(const auto lock, turn());
   Initialized out;
   ASSIGN_OR_RETURN(
       out.shares, seal_.initialize(
@@ -49,14 +65,16 @@ Result<Initialized> Lifecycle::initialize(int shares, int threshold, const Secre
 }
 
 Result<store::SealStatus> Lifecycle::unseal(const Secret& share, bool migrate) {
-  const std::scoped_lock lock(mutex_);
+  ASSIGN_OR_RETURN(const auto lock, turn());
   ASSIGN_OR_RETURN(const auto status, seal_.unseal(share, migrate));
   if (!status.sealed) RETURN_IF_ERROR(bring_up());
   return status;
 }
 
-void Lifecycle::reset_unseal() {
+Status Lifecycle::reset_unseal() {
+  ASSIGN_OR_RETURN(const auto lock, turn());
   seal_.reset();
+  return ok();
 }
 
 Status Lifecycle::start() {

@@ -42,9 +42,10 @@ class Lifecycle {
   // Seal::initialize().
   Result<Initialized> initialize(int shares, int threshold, const Secret& root_token = {});
 
-  // Gives one share. See Seal::unseal().
+  // Gives one share. See Seal::unseal(). As initialize() and reset_unseal(), kUnavailable: another
+  // change has been waiting for the key's holder for seconds.
   Result<store::SealStatus> unseal(const Secret& share, bool migrate = false);
-  void reset_unseal();
+  Status reset_unseal();
 
   // Opens a seal that opens by itself; does nothing for one that does not, or that has no keys yet.
   Status start();
@@ -64,6 +65,7 @@ class Lifecycle {
   bool is_serving() const { return serving_.load(); }
 
  private:
+  Result<std::unique_lock<std::timed_mutex>> turn();
   Status bring_up();
 
   store::Seal& seal_;
@@ -73,7 +75,7 @@ class Lifecycle {
   store::Rekey rekey_;
   RootGeneration root_generation_;
   Hooks hooks_;
-  std::mutex mutex_;  // one change at a time
+  std::timed_mutex mutex_;  // one change at a time
   std::atomic<bool> serving_{false};
 };
 

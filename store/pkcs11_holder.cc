@@ -43,10 +43,14 @@ class Pkcs11Holder final : public KeyHolder {
     if (!mechanism || stored.size() < kHeaderBytes + iv_bytes(*mechanism)) return damaged();
     ASSIGN_OR_RETURN(const auto token, open_token());
     RETURN_IF_ERROR(token->find_key(false));
-    ASSIGN_OR_RETURN(Secret key,
-                     token->decrypt(*mechanism, stored.substr(kHeaderBytes, iv_bytes(*mechanism)),
-                                    stored.substr(kHeaderBytes + iv_bytes(*mechanism))));
-    if (key.reveal().size() != kSealKeyBytes) return damaged();
+    auto key = token->decrypt(*mechanism, stored.substr(kHeaderBytes, iv_bytes(*mechanism)),
+                              stored.substr(kHeaderBytes + iv_bytes(*mechanism)));
+    if (!key && key.error().code == Errc::kCorrupt && !works(*token, *mechanism))
+      return Error{Errc::kUnavailable,
+                   "the token fails: it does not decrypt what it encrypted just now either. Check "
+                   "that it works; the store itself is not in doubt",
+                   key.error().detail};
+    if (key && key->reveal().size() != kSealKeyBytes) return damaged();
     return key;
   }
 
@@ -57,6 +61,15 @@ class Pkcs11Holder final : public KeyHolder {
       if (stored[1] == static_cast<char>(known)) return known;
     }
     return std::nullopt;
+  }
+  // Whether the token does what it should with something new.
+  bool works(const Pkcs11Token& token, Pkcs11Mechanism mechanism) {
+    const Secret text(random_bytes(random_, kSealKeyBytes));
+    const std::string iv = random_bytes(random_, iv_bytes(mechanism));
+    const auto sealed = token.encrypt(mechanism, iv, text);
+    if (!sealed) return false;
+    const auto again = token.decrypt(mechanism, iv, *sealed);
+    return again && *again == text;
   }
   static Error damaged() {
     return {Errc::kCorrupt,

@@ -49,6 +49,18 @@ Status check_share_numbers(const ShareNumbers& numbers) {
   return ok();
 }
 
+class Seal::Turn {
+ public:
+  explicit Turn(const Seal& seal) : lock_(seal.mutex_), seal_(seal) {}
+  ~Turn() { seal_.publish(); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  const std::scoped_lock<std::mutex> lock_;
+  const Seal& seal_;
+};
+
 Seal::Seal(Database& database, Keyring& keyring, SealOptions options,
            std::optional<SealOptions> old, Random& random, Log& log)
     : database_(database),
@@ -62,30 +74,61 @@ Result<std::unique_ptr<Seal>> Seal::open(Database& database, Keyring& keyring,
                                          const SealOptions& options, Random& random, Log& log,
                                          const std::optional<SealOptions>& old) {
   std::unique_ptr<Seal> seal(new Seal(database, keyring, options, old, random, log));
-  const std::scoped_lock lock(seal->mutex_);
+  const Turn turn(*seal);
   ASSIGN_OR_RETURN(seal->holder_, make_key_holder(options, random));
   if (old) {
     ASSIGN_OR_RETURN(seal->old_holder_, make_key_holder(*old, random));
   }
   RETURN_IF_ERROR(seal->load());
+  // Files and variables are here or not; an HSM may hang, and is asked when it is to unseal.
+  if (options.kind != SealKind::kPkcs11) RETURN_IF_ERROR(seal->settle_migration());
   return seal;
 }
 
-// Of two seals of one kind only the key itself tells which one the store has.
-Result<bool> Seal::needs_migration(const SealRecord& stored) const {
+// Of two seals of one kind only the key itself tells which one the store has (nullopt).
+Result<std::optional<bool>> Seal::migration_by_kind(const SealRecord& stored) const {
   const bool is_new = stored.kind == options_.kind;
   const bool is_old = old_options_ && stored.kind == old_options_->kind;
   if (!is_new && !is_old) return wrong_kind(stored.kind, options_);
-  if (!is_new || !is_old) return is_old;
+  if (!is_new || !is_old) return std::optional<bool>(is_old);
   if (holder_ == nullptr)
     return Error{Errc::kPreconditionFailed,
                  "the seal to migrate from and the new one are both of key shares. To replace the "
                  "shares, use: curfew operator rekey"};
-  // A key file that does not exist yet is one to migrate to, and so is another key of the token.
-  const auto key = holder_->get(stored.holder);
-  if (!key && key.error().code != Errc::kUnavailable && key.error().code != Errc::kCorrupt)
-    return key.error();
-  return !key || !stored.open_by_seal(*key);
+  return std::optional<bool>{};
+}
+
+Result<bool> Seal::is_opened_by(KeyHolder& holder) const {
+  ASSIGN_OR_RETURN(const Secret key, holder.get(stored_->holder));
+  return stored_->open_by_seal(key).has_value();
+}
+
+// A key file that does not exist yet is one to migrate to, and so is another key of the token. An
+// HSM that is away is neither: it may be the one that the store has.
+Status Seal::settle_migration() {
+  RETURN_IF_ERROR(load());
+  if (!stored_ || migration_) return ok();
+  const auto by_new = is_opened_by(*holder_);
+  if (by_new) {
+    migration_ = !*by_new;
+    return ok();
+  }
+  const Errc code = by_new.error().code;
+  if (code == Errc::kCorrupt || (code == Errc::kUnavailable && options_.kind == SealKind::kFile)) {
+    migration_ = true;
+    return ok();
+  }
+  if (code != Errc::kUnavailable) return by_new.error();
+  if (const auto by_old = is_opened_by(*old_holder_); by_old && *by_old) {
+    migration_ = true;
+    return ok();
+  }
+  return Error{
+      Errc::kUnavailable,
+      "the new seal cannot be used now, so that it is not known whether the store is to be "
+      "migrated to it or has it already: " +
+          by_new.error().message,
+      by_new.error().detail};
 }
 
 Status Seal::load() const {
@@ -96,8 +139,9 @@ Status Seal::load() const {
     return ok();
   }));
   if (!found) return ok();
-  ASSIGN_OR_RETURN(migration_, needs_migration(*found));
-  if (migration_ && options_.kind == SealKind::kShamir && found->shares().shares == 0)
+  ASSIGN_OR_RETURN(migration_, migration_by_kind(*found));
+  if (migration_.value_or(false) && options_.kind == SealKind::kShamir &&
+      found->shares().shares == 0)
     return Error{Errc::kPreconditionFailed,
                  "this store has no recovery keys, whose shares a seal of kind shamir would go on "
                  "with. Start the server with the old seal alone, make them with: curfew operator "
@@ -125,7 +169,7 @@ Status Seal::wrap_for_holder(const Secret& root_key, SealRecord& record) const {
 
 Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
                                              const FirstWrites& first_writes) {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(load());
   if (stored_) return Error{Errc::kInvalidArgument, "the server is already initialized"};
   const ShareNumbers numbers{shares, threshold};
@@ -150,6 +194,7 @@ Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
   });
   if (!written) return std::move(written).error();
   stored_ = std::move(made);
+  migration_ = false;
   attempt_.end();
   log_.info("initialized", {{"seal", std::string(seal_kind_name(options_.kind))}});
   if (split) return given_out;
@@ -173,7 +218,7 @@ SealStatus Seal::current_status() const {
   status.initialized = stored_.has_value();
   status.sealed = !keyring_.is_unlocked();
   status.recovery = stored_ && stored_->recovery_shares.shares > 0;
-  status.migration = stored_ && migration_;
+  status.migration = stored_ && migration_.value_or(false);
   status.shares = stored_ ? stored_->shares().shares : 0;
   status.threshold = stored_ ? stored_->shares().threshold : 0;
   status.progress = attempt_.progress();
@@ -181,29 +226,54 @@ SealStatus Seal::current_status() const {
   return status;
 }
 
-Result<SealStatus> Seal::status() const {
-  const std::scoped_lock lock(mutex_);
+Seal::Published Seal::present() const {
+  return {current_status(), stored_ ? stored_->store_id : std::string()};
+}
+
+void Seal::publish() const {
+  std::optional<Published> now;
+  if (load()) now = present();
+  const std::scoped_lock lock(published_mutex_);
+  published_ = std::move(now);
+}
+
+Result<Seal::Published> Seal::look() const {
+  std::unique_lock turn(mutex_, std::try_to_lock);
+  if (!turn) {
+    const std::scoped_lock lock(published_mutex_);
+    if (published_) {
+      Published last = *published_;
+      last.status.sealed = !last.status.initialized || !keyring_.is_unlocked();
+      return last;
+    }
+  }
+  if (!turn) turn.lock();
   RETURN_IF_ERROR(load());
-  return current_status();
+  return present();
+}
+
+Result<SealStatus> Seal::status() const {
+  ASSIGN_OR_RETURN(Published now, look());
+  return std::move(now.status);
 }
 
 Result<std::string> Seal::store_id() const {
-  const std::scoped_lock lock(mutex_);
-  RETURN_IF_ERROR(load());
-  return stored_ ? stored_->store_id : std::string();
+  ASSIGN_OR_RETURN(Published now, look());
+  return std::move(now.store_id);
 }
 
 Result<SealStatus> Seal::unseal(const Secret& share, bool migrate) {
-  const std::scoped_lock lock(mutex_);
-  RETURN_IF_ERROR(load());
+  const Turn turn(*this);
+  RETURN_IF_ERROR(settle_migration());
   if (!stored_) return not_initialized();
   if (keyring_.is_unlocked() && (migrate || stored_->kind == SealKind::kShamir))
     return current_status();
-  if (migration_ && !migrate)
+  const bool migrates = migration_.value_or(false);
+  if (migrates && !migrate)
     return Error{Errc::kInvalidArgument,
                  "the configuration asks for another seal than the store has. Give the shares with "
                  "migrate set to true (curfew operator unseal -migrate), or take the change back"};
-  if (!migration_ && migrate)
+  if (!migrates && migrate)
     return Error{Errc::kInvalidArgument,
                  "there is no seal to migrate from: the configuration has none with disabled = "
                  "true, or the migration is done"};
@@ -229,7 +299,7 @@ Result<SealStatus> Seal::use_shares_key(const Secret& key) {
     log_.warn("unseal failed: the key shares do not fit");
     return wrong_shares(root_key.error());
   }
-  if (migration_) RETURN_IF_ERROR(migrate(*root_key, key));
+  if (migration_.value_or(false)) RETURN_IF_ERROR(migrate(*root_key, key));
   RETURN_IF_ERROR(unlock(*root_key));
   return current_status();
 }
@@ -288,15 +358,17 @@ void Seal::forget_keys() {
 }
 
 void Seal::reset() {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   attempt_.end();
 }
 
 Result<bool> Seal::auto_unseal() {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(load());
   if (keyring_.is_unlocked()) return true;
-  if (!stored_ || holder_ == nullptr || migration_) return false;
+  if (!stored_ || holder_ == nullptr) return false;
+  RETURN_IF_ERROR(settle_migration());
+  if (migration_.value_or(false)) return false;
   ASSIGN_OR_RETURN(const Secret key, holder_->get(stored_->holder));
   ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
   RETURN_IF_ERROR(unlock(root_key));
@@ -304,7 +376,8 @@ Result<bool> Seal::auto_unseal() {
 }
 
 void Seal::seal() {
-  const std::scoped_lock lock(mutex_);
+  keyring_.lock();  // whatever the holder is being asked meanwhile
+  const Turn turn(*this);
   keyring_.lock();
   forget_keys();
   attempt_.end();
@@ -323,12 +396,12 @@ Result<ShareNumbers> Seal::loaded_holders() const {
 }
 
 Result<ShareNumbers> Seal::holders() const {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   return loaded_holders();
 }
 
 Status Seal::check_shares_key(const Secret& key) const {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(loaded_holders());
   const auto root_key = stored_->open_by_shares(key);
   return root_key ? ok() : Status(wrong_shares(root_key.error()));
@@ -336,7 +409,7 @@ Status Seal::check_shares_key(const Secret& key) const {
 
 Result<Seal::NewShares> Seal::make_shares(const Secret& key, const ShareNumbers& numbers) const {
   RETURN_IF_ERROR(check_share_numbers(numbers));
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(loaded_holders());
   const auto root_key = stored_->open_by_shares(key);
   if (!root_key) return wrong_shares(root_key.error());
@@ -346,7 +419,7 @@ Result<Seal::NewShares> Seal::make_shares(const Secret& key, const ShareNumbers&
 }
 
 Status Seal::replace_shares(const SealRecord& before, const SealRecord& after) {
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(write(before, after));
   attempt_.end();
   log_.warn("key shares replaced", {{"shares", std::to_string(after.shares().shares)},
@@ -356,7 +429,7 @@ Status Seal::replace_shares(const SealRecord& before, const SealRecord& after) {
 
 Result<std::vector<Secret>> Seal::make_recovery_keys(const ShareNumbers& numbers) {
   RETURN_IF_ERROR(check_share_numbers(numbers));
-  const std::scoped_lock lock(mutex_);
+  const Turn turn(*this);
   RETURN_IF_ERROR(load());
   if (!stored_) return not_initialized();
   if (stored_->shares().shares > 0)

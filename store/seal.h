@@ -39,7 +39,8 @@ Status check_share_numbers(const ShareNumbers& numbers);
 // Guards the root key: makes it, wraps it, and gives it to the keyring when the seal's key is
 // there. Neither it nor the seal's key stays in memory afterwards.
 //
-// Thread-safe.
+// Thread-safe. One operation at a time, which may wait for the key's holder (an HSM) as long as
+// that takes; status() and store_id() do not wait for it, and say what was so before.
 class Seal {
  public:
   // Reads what the database says about its seal; kEnv also takes the key out of the environment
@@ -80,10 +81,12 @@ class Seal {
 
   // Where the key has a holder: unseals; true when it is unsealed now, false when there is nothing
   // to unseal yet (not initialized), shares are needed, or a migration. The errors of the holder;
-  // kCorrupt: it is not the key of this database.
+  // kUnavailable: also where it cannot be told yet whether to migrate. kCorrupt: it is not the key
+  // of this database.
   Result<bool> auto_unseal();
 
-  // Zeroes the keys. A kEnv seal cannot be opened again by this process.
+  // Zeroes the keys, at once; answers when the operation under way has ended. A kEnv seal cannot be
+  // opened again by this process.
   void seal();
 
   // A name of the store, made with it; empty before. kUnavailable as status().
@@ -116,9 +119,22 @@ class Seal {
   Seal(Database& database, Keyring& keyring, SealOptions options, std::optional<SealOptions> old,
        Random& random, Log& log);
 
+  // What can be said without waiting.
+  struct Published {
+    SealStatus status;
+    std::string store_id;
+  };
+  // Holds mutex_, and publishes what has become so before it lets go.
+  class Turn;
+  Result<Published> look() const;
+
   // The functions below are called with mutex_ held.
+  Published present() const;
+  void publish() const;
   Status load() const;
-  Result<bool> needs_migration(const SealRecord& stored) const;
+  Result<std::optional<bool>> migration_by_kind(const SealRecord& stored) const;
+  Status settle_migration();
+  Result<bool> is_opened_by(KeyHolder& holder) const;
   Status wrap_for_people(const Secret& root_key, const ShareNumbers& numbers, SealRecord& record,
                          std::vector<Secret>& shares) const;
   Status wrap_for_holder(const Secret& root_key, SealRecord& record) const;
@@ -141,10 +157,13 @@ class Seal {
 
   mutable std::mutex mutex_;                  // protects what follows
   mutable std::optional<SealRecord> stored_;  // nullopt: not initialized, as far as is known
-  mutable bool migration_ = false;
-  std::unique_ptr<KeyHolder> holder_;      // nullptr for kShamir
-  std::unique_ptr<KeyHolder> old_holder_;  // of the seal to migrate from, likewise
+  mutable std::optional<bool> migration_;     // nullopt: the keys have to say, see settle_migration
+  std::unique_ptr<KeyHolder> holder_;         // nullptr for kShamir
+  std::unique_ptr<KeyHolder> old_holder_;     // of the seal to migrate from, likewise
   ShareAttempt attempt_;
+
+  mutable std::mutex published_mutex_;          // never held for long; protects the next
+  mutable std::optional<Published> published_;  // nullopt: the database could not be read
 };
 
 }  // namespace curfew::store

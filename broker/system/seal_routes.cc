@@ -65,7 +65,7 @@ class SealRoutes {
     ASSIGN_OR_RETURN(const bool reset, fields.boolean_or("reset", false));
     ASSIGN_OR_RETURN(const bool migrate, fields.boolean_or("migrate", false));
     if (reset) {
-      parts_.lifecycle.reset_unseal();
+      RETURN_IF_ERROR(parts_.lifecycle.reset_unseal());
       return seal_status(call);
     }
     ASSIGN_OR_RETURN(const std::string key, fields.text_or("key", ""));

@@ -177,6 +177,35 @@ TEST_F(KeyHoldersTest, an_hsm_opens_the_store_and_may_be_away_when_the_server_st
   EXPECT_TRUE(is_whole());
 }
 
+TEST_F(KeyHoldersTest, an_hsm_that_hangs_or_fails_holds_up_no_answer_and_is_asked_again) {
+  const store::SoftHsm hsm;
+  hsm.make_token("curfew", "1234");
+  const std::string seal = "seal \"pkcs11\" {\n lib = \"" + store::SoftHsm::flaky_library() +
+                           "\"\n token_label = \"curfew\"\n key_label = \"seal\"\n"
+                           " pin = \"1234\"\n generate_key = true\n}\n";
+  server_.set_environment({{"SOFTHSM2_CONF", hsm.configuration()}});
+  initialize(seal);
+  server_.stop();
+
+  hsm.set_hanging(true);
+  server_.start();
+  EXPECT_EQ(server_.call("GET", "sys/health", nullptr, "").status, 503);
+  const Json status = server_.call("GET", "sys/seal-status", nullptr, "").body;
+  EXPECT_EQ(status.at("initialized"), true);
+  EXPECT_EQ(status.at("sealed"), true);
+  const Answer busy = server_.call("PUT", "sys/unseal", {{"key", shares_[0]}}, "");
+  EXPECT_EQ(busy.status, 503);
+  EXPECT_THAT(busy.error(), HasSubstr("the seal is busy"));
+  // The answer that comes at last is a failure; the next one is none.
+  hsm.set_failing(true);
+  hsm.set_hanging(false);
+  EXPECT_TRUE(eventually([&] {
+    return server_.log().find("the token fails") != std::string::npos;
+  })) << server_.log();
+  hsm.set_failing(false);
+  EXPECT_TRUE(eventually([&] { return is_whole(); })) << server_.log();
+}
+
 TEST(SealConfigurationTest, what_does_not_fit_together_is_said_with_its_place) {
   const std::pair<const char*, const char*> cases[] = {
       {"seal \"file\" { path = \"/a\" }\nseal \"env\" {}", "a second seal"},

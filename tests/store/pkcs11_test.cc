@@ -1,8 +1,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <future>
+#include <thread>
 
 #include "base/encoding.h"
 #include "store/pkcs11_holder.h"
@@ -213,12 +216,88 @@ TEST_F(Pkcs11Test, OneTokensKeyIsReplacedByAnother) {
   next.pkcs11.key_label = "next";
   ASSERT_TRUE(make(next.pkcs11)) << "the key is there";
   open_seal(next, sealed_by_hsm());
+  EXPECT_FALSE(seal_->auto_unseal().value());
   EXPECT_TRUE(seal_->status()->migration);
   ASSERT_FALSE(seal_->unseal(Secret(), true)->sealed);
   open_seal(next);
   EXPECT_TRUE(seal_->auto_unseal().value());
   open_seal(sealed_by_hsm());
   EXPECT_EQ(seal_->auto_unseal().error().code, Errc::kCorrupt);
+}
+
+TEST_F(Pkcs11Test, AnHsmThatHangsHoldsUpNoQuestionAboutTheSeal) {
+  SealOptions options = sealed_by_hsm();
+  options.pkcs11.library = SoftHsm::flaky_library();
+  open_seal(options);
+  ASSERT_TRUE(seal_->initialize(2, 2));
+  const std::string id = seal_->store_id().value();
+  open_seal(options);
+  hsm_.set_hanging(true);
+  auto unsealing = std::async(std::launch::async, [&] { return seal_->auto_unseal(); });
+  // Until the operation is under way the questions are answered anyway.
+  for (int question = 0; question < 200; ++question) {
+    const auto status = seal_->status();
+    ASSERT_TRUE(status);
+    EXPECT_TRUE(status->initialized);
+    EXPECT_TRUE(status->sealed);
+    EXPECT_EQ(status->threshold, 2);
+    EXPECT_EQ(seal_->store_id().value(), id);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_EQ(unsealing.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  hsm_.set_hanging(false);
+  EXPECT_TRUE(unsealing.get().value());
+  EXPECT_FALSE(seal_->status()->sealed);
+
+  // Sealing zeroes the keys before the token answers.
+  open_seal(options);
+  ASSERT_TRUE(seal_->auto_unseal().value());
+  hsm_.set_hanging(true);
+  auto asking = std::async(std::launch::async, [&] { return seal_->make_recovery_keys({1, 1}); });
+  auto sealing = std::async(std::launch::async, [&] { seal_->seal(); });
+  while (keyring_->is_unlocked()) std::this_thread::yield();
+  hsm_.set_hanging(false);
+  sealing.get();
+  (void)asking.get();
+  EXPECT_TRUE(seal_->status()->sealed);
+}
+
+TEST_F(Pkcs11Test, AFailingTokenIsToldFromAWrongKey) {
+  SealOptions options = sealed_by_hsm();
+  options.pkcs11.library = SoftHsm::flaky_library();
+  open_seal(options);
+  ASSERT_TRUE(seal_->initialize(0, 0));
+  open_seal(options);
+  hsm_.set_failing(true);
+  const auto failed = seal_->auto_unseal();
+  EXPECT_EQ(failed.error().code, Errc::kUnavailable);
+  EXPECT_NE(failed.error().message.find("the token fails"), std::string::npos);
+  hsm_.set_failing(false);
+  EXPECT_TRUE(seal_->auto_unseal().value());
+}
+
+TEST_F(Pkcs11Test, BetweenTwoTokensKeysAnHsmThatIsAwayIsNoReasonToMigrate) {
+  open_seal(sealed_by_hsm());
+  ASSERT_TRUE(seal_->initialize(0, 0));
+  SealOptions next = sealed_by_hsm();
+  next.pkcs11.key_label = "next";
+  ASSERT_TRUE(make(next.pkcs11));
+  // The store has the new key's seal already, or not yet: nobody can tell while the HSM is away.
+  for (const bool migrated : {false, true}) {
+    hsm_.take_away();
+    open_seal(next, sealed_by_hsm());
+    EXPECT_FALSE(seal_->status()->migration);
+    const auto away = seal_->auto_unseal();
+    EXPECT_EQ(away.error().code, Errc::kUnavailable);
+    EXPECT_NE(away.error().message.find("not known whether"), std::string::npos);
+    EXPECT_EQ(seal_->unseal(Secret(), true).error().code, Errc::kUnavailable);
+    hsm_.bring_back();
+    EXPECT_EQ(seal_->auto_unseal().value(), migrated);
+    EXPECT_EQ(seal_->status()->migration, !migrated);
+    if (!migrated) {
+      ASSERT_FALSE(seal_->unseal(Secret(), true)->sealed);
+    }
+  }
 }
 
 }  // namespace

@@ -45,6 +45,17 @@ std::string SoftHsm::library() {
   std::abort();
 }
 
+std::string SoftHsm::flaky_library() {
+  return CURFEW_FLAKY_HSM;
+}
+
+void SoftHsm::set_mode(const std::string& ending, bool on) const {
+  if (on)
+    std::ofstream(configuration_ + ending) << "yes";
+  else
+    std::filesystem::remove(configuration_ + ending);
+}
+
 Pkcs11Options SoftHsm::options() const {
   Pkcs11Options options;
   options.library = library();

@@ -23,8 +23,14 @@ class SoftHsm {
   Pkcs11Options options() const;
   const std::string& configuration() const { return configuration_; }
   static std::string library();
+  // The same through a module that hangs, or fails to decrypt, while it is told to.
+  static std::string flaky_library();
+  void set_hanging(bool hangs) const { set_mode(".hangs", hangs); }
+  void set_failing(bool fails) const { set_mode(".fails", fails); }
 
  private:
+  void set_mode(const std::string& ending, bool on) const;
+
   const TempFolder folder_;
   const std::string tokens_ = folder_.file("tokens");
   const std::string configuration_ = folder_.file("softhsm2.conf");
