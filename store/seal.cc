@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "store/pkcs11_holder.h"
 #include "store/seal_key.h"
 #include "store/shamir.h"
 
@@ -34,6 +35,20 @@ Result<Secret> split_new_key(const ShareNumbers& numbers, Random& random,
   Secret key(random_bytes(random, kSealKeyBytes));
   ASSIGN_OR_RETURN(shares, shamir_split(key, numbers.shares, numbers.threshold, random));
   return key;
+}
+
+// The PINs that the configuration leaves to the environment. Each variable is read once: of two
+// seals of tokens the old one has its own or, without that, the same PIN.
+void take_pins(SealOptions& now, std::optional<SealOptions>& old) {
+  const auto is_token = [](const SealOptions& o) { return o.kind == SealKind::kPkcs11; };
+  const auto waits = [&](const SealOptions& o) {
+    return is_token(o) && o.pkcs11.pin.empty() && o.pkcs11.pin_file.empty();
+  };
+  if (!is_token(now) && !(old && is_token(*old))) return;
+  const Secret pin = take_environment(kPkcs11PinVariable).value_or(Secret());
+  const Secret old_pin = take_environment(kPkcs11OldPinVariable).value_or(Secret());
+  if (waits(now)) now.pkcs11.pin = pin;
+  if (old && waits(*old)) old->pkcs11.pin = old_pin.empty() ? pin : old_pin;
 }
 
 }  // namespace
@@ -75,9 +90,12 @@ Result<std::unique_ptr<Seal>> Seal::open(Database& database, Keyring& keyring,
                                          const std::optional<SealOptions>& old) {
   std::unique_ptr<Seal> seal(new Seal(database, keyring, options, old, random, log));
   const Turn turn(*seal);
-  ASSIGN_OR_RETURN(seal->holder_, make_key_holder(options, random));
-  if (old) {
-    ASSIGN_OR_RETURN(seal->old_holder_, make_key_holder(*old, random));
+  SealOptions with_pin = options;
+  std::optional<SealOptions> old_with_pin = old;
+  take_pins(with_pin, old_with_pin);
+  ASSIGN_OR_RETURN(seal->holder_, make_key_holder(with_pin, random));
+  if (old_with_pin) {
+    ASSIGN_OR_RETURN(seal->old_holder_, make_key_holder(*old_with_pin, random));
   }
   RETURN_IF_ERROR(seal->load());
   // Files and variables are here or not; an HSM may hang, and is asked when it is to unseal.
@@ -207,9 +225,16 @@ Result<std::vector<Secret>> Seal::initialize(int shares, int threshold,
 Status Seal::unlock(const Secret& root_key) {
   RETURN_IF_ERROR(
       database_.read([&](const Reader& reader) { return keyring_.unlock(reader, root_key); }));
+  unlock_pending_ = false;
   forget_keys();
   log_.info("unsealed");
   return ok();
+}
+
+Status Seal::unlock_by_holder() {
+  ASSIGN_OR_RETURN(const Secret key, holder_->get(stored_->holder));
+  ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
+  return unlock(root_key);
 }
 
 SealStatus Seal::current_status() const {
@@ -269,6 +294,11 @@ Result<SealStatus> Seal::unseal(const Secret& share, bool migrate) {
   if (keyring_.is_unlocked() && (migrate || stored_->kind == SealKind::kShamir))
     return current_status();
   const bool migrates = migration_.value_or(false);
+  // The migration stands, and what failed after it needs nobody's share any more.
+  if (unlock_pending_ && !migrates) {
+    RETURN_IF_ERROR(unlock_by_holder());
+    return current_status();
+  }
   if (migrates && !migrate)
     return Error{Errc::kInvalidArgument,
                  "the configuration asks for another seal than the store has. Give the shares with "
@@ -327,6 +357,7 @@ Status Seal::migrate(const Secret& root_key, const Secret& shares_key) {
     }
   }
   const std::string from(seal_kind_name(stored_->kind));
+  unlock_pending_ = options_.kind != SealKind::kShamir;
   RETURN_IF_ERROR(write(*stored_, std::move(next)));
   migration_ = false;
   log_.warn("seal migrated", {{"from", from}, {"to", std::string(seal_kind_name(options_.kind))}});
@@ -369,9 +400,7 @@ Result<bool> Seal::auto_unseal() {
   if (!stored_ || holder_ == nullptr) return false;
   RETURN_IF_ERROR(settle_migration());
   if (migration_.value_or(false)) return false;
-  ASSIGN_OR_RETURN(const Secret key, holder_->get(stored_->holder));
-  ASSIGN_OR_RETURN(const Secret root_key, stored_->open_by_seal(key));
-  RETURN_IF_ERROR(unlock(root_key));
+  RETURN_IF_ERROR(unlock_by_holder());
   return true;
 }
 
@@ -379,6 +408,7 @@ void Seal::seal() {
   keyring_.lock();  // whatever the holder is being asked meanwhile
   const Turn turn(*this);
   keyring_.lock();
+  unlock_pending_ = false;
   forget_keys();
   attempt_.end();
   log_.warn("sealed");

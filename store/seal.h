@@ -43,11 +43,11 @@ Status check_share_numbers(const ShareNumbers& numbers);
 // that takes; status() and store_id() do not wait for it, and say what was so before.
 class Seal {
  public:
-  // Reads what the database says about its seal; kEnv also takes the key out of the environment
-  // (REQUIRES then: no other thread uses the environment). `old`: the seal that the store is to be
-  // taken over from, with unseal(…, true); a store that has the new seal already is opened as
-  // usual. All references outlive the seal.
-  // kPreconditionFailed: the database has a seal of another kind, or the variable is missing.
+  // Reads what the database says about its seal; kEnv also takes the key, and kPkcs11 the PINs, out
+  // of the environment (REQUIRES then: no other thread uses the environment). `old`: the seal that
+  // the store is to be taken over from, with unseal(…, true); a store that has the new seal already
+  // is opened as usual. All references outlive the seal. kPreconditionFailed: the database has a
+  // seal of another kind, or the variable is missing.
   static Result<std::unique_ptr<Seal>> open(Database& database, Keyring& keyring,
                                             const SealOptions& options, Random& random, Log& log,
                                             const std::optional<SealOptions>& old = std::nullopt);
@@ -140,6 +140,7 @@ class Seal {
   Status wrap_for_holder(const Secret& root_key, SealRecord& record) const;
   Status write(const SealRecord& before, SealRecord after);
   Status unlock(const Secret& root_key);
+  Status unlock_by_holder();
   Result<SealStatus> take_share(const Secret& share);
   Result<SealStatus> use_shares_key(const Secret& key);
   Result<SealStatus> migrate_without_shares();
@@ -160,6 +161,7 @@ class Seal {
   mutable std::optional<bool> migration_;     // nullopt: the keys have to say, see settle_migration
   std::unique_ptr<KeyHolder> holder_;         // nullptr for kShamir
   std::unique_ptr<KeyHolder> old_holder_;     // of the seal to migrate from, likewise
+  bool unlock_pending_ = false;               // migrated to a holder, and not opened since
   ShareAttempt attempt_;
 
   mutable std::mutex published_mutex_;          // never held for long; protects the next

@@ -300,5 +300,39 @@ TEST_F(Pkcs11Test, BetweenTwoTokensKeysAnHsmThatIsAwayIsNoReasonToMigrate) {
   }
 }
 
+TEST_F(Pkcs11Test, TwoTokensTakeTheirPinsFromTheEnvironment) {
+  hsm_.make_token("next", "5678");
+  SealOptions now = sealed_by_hsm();
+  now.pkcs11.pin = Secret();
+  ASSERT_EQ(::setenv(kPkcs11PinVariable, "1234", 1), 0);
+  open_seal(now);
+  ASSERT_TRUE(seal_->initialize(0, 0));
+
+  // Another key of the same token: one PIN for both.
+  SealOptions other_key = now;
+  other_key.pkcs11.key_label = "other";
+  ASSERT_EQ(::setenv(kPkcs11PinVariable, "1234", 1), 0);
+  ASSERT_TRUE(make(other_key.pkcs11));
+  ASSERT_EQ(::setenv(kPkcs11PinVariable, "1234", 1), 0);
+  open_seal(other_key, now);
+  const auto same = seal_->unseal(Secret(), true);
+  ASSERT_TRUE(same) << same.error().message;
+  EXPECT_FALSE(same->sealed);
+
+  // Another token, with its own.
+  SealOptions next = now;
+  next.pkcs11.token_label = "next";
+  ASSERT_EQ(::setenv(kPkcs11PinVariable, "5678", 1), 0);
+  ASSERT_TRUE(make(next.pkcs11));
+  ASSERT_EQ(::setenv(kPkcs11PinVariable, "5678", 1), 0);
+  ASSERT_EQ(::setenv(kPkcs11OldPinVariable, "1234", 1), 0);
+  open_seal(next, other_key);
+  EXPECT_EQ(std::getenv(kPkcs11PinVariable), nullptr);
+  EXPECT_EQ(std::getenv(kPkcs11OldPinVariable), nullptr);
+  const auto moved = seal_->unseal(Secret(), true);
+  ASSERT_TRUE(moved) << moved.error().message;
+  EXPECT_FALSE(moved->sealed);
+}
+
 }  // namespace
 }  // namespace curfew::store

@@ -193,6 +193,24 @@ TEST_F(SealMigrationTest, AFailedWriteLeavesTheOldSealAndALostAnswerTheNewOne) {
   EXPECT_TRUE(is_whole());
 }
 
+TEST_F(SealMigrationTest, WhatFailsAfterTheMigrationIsTriedAgainWithoutARestart) {
+  initialize(SealKind::kShamir, 1, 1);
+  ASSERT_TRUE(start(SealKind::kFile, SealKind::kShamir));
+  faulty_->fail_read(1);
+  EXPECT_FALSE(opens_by_shares(true));
+  EXPECT_EQ(last_error_.code, Errc::kUnavailable);
+  EXPECT_FALSE(seal_->status()->migration) << "that part is done";
+  EXPECT_TRUE(seal_->status()->sealed);
+  const auto again = seal_->unseal(hex(shares_[0]), true);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_FALSE(again->sealed);
+  EXPECT_TRUE(is_whole());
+  // What somebody sealed stays sealed.
+  seal_->seal();
+  EXPECT_EQ(seal_->unseal(hex(shares_[0])).error().code, Errc::kInvalidArgument);
+  EXPECT_TRUE(seal_->status()->sealed);
+}
+
 // The disk fails at each change of a file in turn, and the process dies with it.
 TEST(SealMigrationCrash, OneSealOpensTheStoreWhereverItStops) {
   fakes::FaultyVfs vfs;
