@@ -82,16 +82,17 @@ Result<int> begin(Call& call, const Subject& subject) {
       call.arguments.integer("key-threshold").value_or(std::min<std::int64_t>(3, shares));
   if (shares < 1 || shares > kSharesMax || threshold < 1 || threshold > shares)
     return local_error("-key-shares has to be 1 to 255, and -key-threshold 1 to the shares");
-  ASSIGN_OR_RETURN(const ApiReply reply,
-                   call.api().send({.method = "PUT",
-                                    .path = subject.base + "/init",
-                                    .body = Json{{"secret_shares", shares},
-                                                 {"secret_threshold", threshold},
-                                                 {"pgp_keys", nullptr},
-                                                 {"backup", false},
-                                                 {"require_verification", subject.verify}},
-                                    .doing = "beginning to replace key shares",
-                                    .in_root_namespace = true}));
+  ASSIGN_OR_RETURN(
+      const ApiReply reply,
+      call.api().send({.method = "PUT",
+                       .path = subject.base + "/init",
+                       .body = Json{{"secret_shares", shares},
+                                    {"secret_threshold", threshold},
+                                    {"pgp_keys", nullptr},
+                                    {"backup", false},
+                                    {"require_verification", call.arguments.on("verify", true)}},
+                       .doing = "beginning to replace key shares",
+                       .in_root_namespace = true}));
   return show(call, {subject.base, false}, reply.body);
 }
 
@@ -168,8 +169,11 @@ void add_rekey_commands(CommandTable& table) {
             {{"cancel"}, FlagKind::kSwitch, "Give it up; the present shares stay in force."},
             {{"verify"},
              FlagKind::kSwitch,
-             "With -init: the new shares are in force only when enough of them were given back. "
-             "Else: give back a new share."},
+             "Give back a new share. With -init it is on unless -verify=false: the new shares are "
+             "in "
+             "force only when enough of them were given back; otherwise at once, and an answer "
+             "that "
+             "is lost on its way takes the store with it."},
             {{"key-shares", "n"}, FlagKind::kInteger, "How many new shares: 5 if unset.", "COUNT"},
             {{"key-threshold", "t"},
              FlagKind::kInteger,
@@ -188,6 +192,8 @@ void add_rekey_commands(CommandTable& table) {
            "    curfew operator rekey -init -key-shares=5 -key-threshold=3\n"
            "  Each holder of a present share gives it, until there are enough:\n"
            "    curfew operator rekey\n"
+           "  Enough of the new ones are given back, which puts them in force:\n"
+           "    curfew operator rekey -verify\n"
            "  Without KEY the share is asked for without being shown; \"-\" reads it from "
            "standard\n"
            "  input. -target=recovery makes recovery keys at once where there are none yet.\n",

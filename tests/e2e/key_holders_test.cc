@@ -70,10 +70,22 @@ class KeyHoldersTest : public ::testing::Test {
   std::vector<std::string> shares_;
 };
 
+TEST_F(KeyHoldersTest, new_shares_whose_answer_is_lost_leave_the_old_ones_in_force) {
+  initialize("");
+  const Outcome done = rekey({});
+  ASSERT_EQ(done.exit, 0) << done.err;
+  EXPECT_EQ(Json::parse(done.out).at("verification_required"), true);
+  // Nobody has seen that.
+  server_.kill();
+  server_.start();
+  unseal({});
+  EXPECT_TRUE(is_whole());
+}
+
 TEST_F(KeyHoldersTest, rekeyed_shares_unseal_and_the_old_ones_do_not) {
   initialize("");
   EXPECT_EQ(server_.call("GET", "sys/rekey/init", nullptr, "").status, 403);
-  const Outcome done = rekey({});
+  const Outcome done = rekey({"-verify=false"});
   ASSERT_EQ(done.exit, 0) << done.err;
   const auto fresh = texts(Json::parse(done.out).at("keys_base64"));
   ASSERT_EQ(fresh.size(), 2u);
