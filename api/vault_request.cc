@@ -151,6 +151,8 @@ Result<Json> read_body(const HttpRequest& http) {
 Result<std::string> text_header(const HttpRequest& http, const char* name, std::size_t bytes_max) {
   const std::string* value = http.header(name);
   if (value == nullptr) return std::string{};
+  if (http.header_count(name) > 1)
+    return invalid(fmt::format("header {}: sent more than once", name));
   if (value->size() > bytes_max)
     return invalid(fmt::format("header {}: longer than {} bytes", name, bytes_max));
   if (!is_utf8(*value) || std::any_of(value->begin(), value->end(), is_control))

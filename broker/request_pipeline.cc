@@ -159,11 +159,12 @@ Status RequestPipeline::find_route(Course& course) const {
     return Error{Errc::kSealed, "Vault is sealed"};
   }
   // Whether there is such a namespace is told to nobody whom the policies do not let ask.
-  if (course.request.lost) {
-    if (const auto at = path.rfind(kMountsForUi); at != std::string::npos)
+  const auto answer_as_nowhere = [&] {
+    if (const auto at = path.find(kMountsForUi); at != std::string::npos)
       in_backend(nowhere_, path.substr(0, at + 1 + kSystemMount.size()), "system");
     return ok();
-  }
+  };
+  if (course.request.lost) return answer_as_nowhere();
   // What is being deleted is looked after from above, and makes nothing new.
   if (parts_.closing && course.backend == nullptr) return ok();
 
@@ -181,7 +182,9 @@ Status RequestPipeline::find_route(Course& course) const {
   const std::string routed_path =
       course.request.operation == Operation::kList && !path.ends_with('/') ? path + "/" : path;
   auto routed = parts_.mounts.route(routed_path);
-  if (!routed.mount) return ok();  // after the policy: what exists is not for everyone to know
+  // What exists is not for everyone to know: the policy comes first. The path may have been meant
+  // to begin with a namespace.
+  if (!routed.mount) return answer_as_nowhere();
   course.mount = routed.mount;
   course.rest = std::move(routed.rest);
   course.mount_path = course.mount->entry.path;
@@ -227,7 +230,7 @@ Status RequestPipeline::believe(Course& course) {
   if (open && (course.route->works_sealed || course.request.token.empty())) return ok();
   const Home& home = parts_.homes.of(course.request.token);
   auto token = home.tokens.authenticate(course.request.token, course.request.remote_address,
-                                       course.request.peer_certificate.get());
+                                        course.request.peer_certificate.get());
   if (token && parts_.closing && home.is_here())
     token = Error{Errc::kUnauthenticated, "permission denied"};
   if (!token && open) return ok();
@@ -555,7 +558,8 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
            RETURN_IF_ERROR(parts_.lockdowns.check(writer, subject_of(lease)));
            RETURN_IF_ERROR(check_method(writer, course));
            if (standing != nullptr)
-             RETURN_IF_ERROR(check_agent_budget(writer, *standing, course.mount_path, lease));
+             RETURN_IF_ERROR(check_agent_budget(writer, *standing,
+                                                course.home->below + course.mount_path, lease));
            QuotaSubject subject = quota_subject(course);
            subject.role = lease.role;
            RETURN_IF_ERROR(parts_.quotas.check_lease(writer, subject));

@@ -97,10 +97,15 @@ Status check_maker(const Caller& caller, bool sudo) {
   // The first tokens of a namespace are made from above. They live by themselves.
   if (caller.from_above && !sudo)
     return invalid("root or sudo privileges required to create a token in another namespace");
-  if (caller.from_above && (!caller.token.sub_agent.empty() || !caller.token.budgets.empty()))
-    return invalid(
-        "a sub-agent's token, or one with a budget, makes no token in another namespace: it would "
-        "not end with its maker");
+  // There it would be nobody's: without the agent's ceiling and budgets, and without the human.
+  const Token& token = caller.token;
+  const bool is_bound = (caller.standing != nullptr && caller.standing->agent) ||
+                        !token.on_behalf_of.empty() || !token.sub_agent.empty() ||
+                        !token.budgets.empty();
+  if (caller.from_above && is_bound)
+    return Error{Errc::kPermissionDenied,
+                 "permission denied: an agent's token makes no token in another namespace, where "
+                 "neither its limits nor its human would bind it"};
   return ok();
 }
 

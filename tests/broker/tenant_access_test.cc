@@ -116,11 +116,42 @@ TEST_F(TenantAccessTest, a_sub_agents_budget_counts_what_it_leases_below_too) {
   for (const char* where : {"team-a", "team-b"})
     EXPECT_THAT(in(where, kRead, "db/creds/ro", Json::object(), task).error().message,
                 HasSubstr("budget"));
+  // Tokens of another namespace would be bound by none of this.
+  write_policy("below", R"(path "*" { capabilities = ["update", "sudo"] })");
+  for (const std::string& token : {agent, task})
+    EXPECT_EQ(code_of(in("team-a", kUpdate, "auth/token/create", {{"policies", {"agent"}}}, token)),
+              Errc::kPermissionDenied);
   // The tree ends, and what it leased below with it.
   must_write("auth/token/revoke", {{"token", agent}});
   run_due();
   run_due();
   EXPECT_EQ(live_in("team-a") + live_in("team-b"), 0);
+}
+
+TEST_F(TenantAccessTest, the_allowed_roles_of_an_agent_have_the_namespaces_path) {
+  must_write("identity/entity", {{"name", "ada"}, {"kind", "human"}});
+  must_write("identity/agent/etl",
+             {{"owner", "ada"}, {"policies", {"below"}}, {"allowed_roles", {"team-a/db/ro"}}});
+  write_policy("below", R"(path "+/db/creds/*" { capabilities = ["read"] })");
+  const std::string agent =
+      must_write("auth/token/create", {{"agent", "etl"}, {"policies", {"below"}}})
+          .auth->client_token.reveal();
+  issue_in("team-a", agent);
+  EXPECT_THAT(in("team-b", kRead, "db/creds/ro", Json::object(), agent).error().message,
+              HasSubstr("team-b/db/ro"));
+}
+
+TEST_F(TenantAccessTest, strangers_do_not_learn_whether_a_namespace_exists) {
+  for (const std::string path : {"sys/internal/ui/mounts", "sys/internal/ui/mounts/db"}) {
+    const auto there = read("team-a/" + path, "");
+    const auto nowhere = read("nowhere/" + path, "");
+    EXPECT_EQ(there.has_value(), nowhere.has_value()) << path;
+    if (there) {
+      EXPECT_EQ(there->data, nowhere->data);
+    } else {
+      EXPECT_EQ(there.error().message, nowhere.error().message);
+    }
+  }
 }
 
 }  // namespace

@@ -46,8 +46,8 @@ class TenantIsolationTest : public TenantWorld {
                 mounts.at("kv/").at("accessor"),
                 must_read("sys/namespaces/team-b").at("id"),
                 must_read("sys/namespaces/team-b").at("uuid")};
-    for (const Json& accessor : must_in("team-b", kList, "auth/token/accessors").data.at("keys"))
-      secrets_.insert(accessor.get<std::string>());
+    const Json accessors = must_in("team-b", kList, "auth/token/accessors").data.at("keys");
+    for (const Json& accessor : accessors) secrets_.insert(accessor.get<std::string>());
   }
 
   struct Question {
