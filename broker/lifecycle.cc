@@ -25,7 +25,7 @@ void Lifecycle::set_hooks(Hooks hooks) {
 }
 
 // An HSM that hangs must not take the threads of the API with it, one request after another.
-Result<std::unique_lock<std::timed_mutex>> Lifecycle::turn() {
+Result<std::unique_lock<TimedLock>> Lifecycle::turn() {
   std::unique_lock lock(mutex_, kTurnWait);
   if (lock) return lock;
   return Error{Errc::kUnavailable,

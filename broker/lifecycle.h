@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "base/timed_lock.h"
 #include "broker/root_generation.h"
 #include "store/barrier.h"
 #include "store/rekey.h"
@@ -65,7 +66,7 @@ class Lifecycle {
   bool is_serving() const { return serving_.load(); }
 
  private:
-  Result<std::unique_lock<std::timed_mutex>> turn();
+  Result<std::unique_lock<TimedLock>> turn();
   Status bring_up();
 
   store::Seal& seal_;
@@ -75,7 +76,7 @@ class Lifecycle {
   store::Rekey rekey_;
   RootGeneration root_generation_;
   Hooks hooks_;
-  std::timed_mutex mutex_;  // one change at a time
+  TimedLock mutex_;  // one change at a time
   std::atomic<bool> serving_{false};
 };
 

@@ -137,7 +137,9 @@ void HttpsServer::hang(bool whether) {
   changed_.notify_all();
 }
 
-void HttpsServer::settle() { const std::scoped_lock lock(handling_); }
+void HttpsServer::settle() {
+  const std::scoped_lock lock(handling_);
+}
 
 int HttpsServer::count(const std::string& path) const {
   const std::scoped_lock lock(mutex_);
