@@ -115,7 +115,7 @@ void add_login_commands(CommandTable& table) {
        .flags =
            {{{"method"},
              FlagKind::kText,
-             "How to log in: token (the default), userpass, approle, jwt, kubernetes, cert, ….",
+             "How to log in: token (the default), userpass, approle, jwt, oidc, kubernetes, cert.",
              "NAME"},
             {{"path"}, FlagKind::kText, "Where the method is mounted, below auth/.", "PATH"},
             {{"no-store"}, FlagKind::kSwitch, "Do not keep the token."},

@@ -1,9 +1,13 @@
 #include "cli/login_methods.h"
 
+#include <charconv>
 #include <filesystem>
 #include <istream>
+#include <ostream>
 
+#include "cli/browser_callback.h"
 #include "cli/key_values.h"
+#include "cli/text_output.h"
 
 namespace curfew::cli {
 
@@ -11,6 +15,9 @@ namespace {
 
 // Where a pod finds the token of its service account.
 constexpr const char* kServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+constexpr std::uint16_t kCallbackPort = 8250;
+constexpr Millis kCallbackWait = std::chrono::minutes{5};
 
 ApiRequest login_call(std::string path, Json body) {
   return {.method = "PUT",
@@ -105,10 +112,65 @@ Result<ApiRequest> cert(Call& call, const std::string& mount) {
   return login_call(mount + "/login", std::move(body));
 }
 
-Result<ApiRequest> oidc(Call&, const std::string&) {
-  return local_error(
-      "Logging in through a browser is not possible from this command yet; with a "
-      "token of the provider at hand use -method=jwt -path=oidc jwt=@FILE");
+// What was begun at the server for this login.
+struct BegunLogin {
+  std::string url;    // for the browser
+  std::string state;  // that it comes back with
+  std::string nonce;  // that only this process knows
+};
+
+Result<BegunLogin> begin_login(Call& call, const std::string& mount, Json body) {
+  BegunLogin begun;
+  begun.nonce = call.around.unique_text ? call.around.unique_text() : "";
+  if (begun.nonce.empty()) return local_error("There is no randomness to be had");
+  body["client_nonce"] = begun.nonce;
+  ASSIGN_OR_RETURN(const ApiReply reply, call.api().send({.method = "PUT",
+                                                          .path = mount + "/oidc/auth_url",
+                                                          .body = std::move(body),
+                                                          .doing = "authenticating",
+                                                          .token = Secret(),
+                                                          .preliminary = true,
+                                                          .never_wrapped = true}));
+  begun.url = member_text(reply.data(), "auth_url");
+  const auto mark = begun.url.find('?');
+  if (mark != std::string::npos) begun.state = parse_query(begun.url.substr(mark + 1))["state"];
+  if (begun.url.empty() || begun.state.empty())
+    return Error{Errc::kRefused,
+                 "Error authenticating: the server gave no address to open; check that the role "
+                 "is one for browsers and allows the address to come back to"};
+  return begun;
+}
+
+Result<std::uint16_t> callback_port(const Json& body) {
+  if (!body.contains("port")) return kCallbackPort;
+  const std::string text = member_text(body, "port");
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc() && end == text.data() + text.size() && port > 0) return port;
+  return local_error("port= takes the number of the port at which the browser comes back");
+}
+
+// The person logs in at the provider, which sends the browser back to this process. The state and
+// the nonce tie that to this login: who has the address alone cannot end it.
+Result<ApiRequest> oidc(Call& call, const std::string& mount) {
+  ASSIGN_OR_RETURN(Json body, parse_key_values(call.arguments.words(), call.around.in));
+  ASSIGN_OR_RETURN(const std::uint16_t port, callback_port(body));
+  body.erase("port");
+  ASSIGN_OR_RETURN(auto callback, BrowserCallback::open(port));
+  body["redirect_uri"] = "http://localhost:" + std::to_string(port) + "/oidc/callback";
+  ASSIGN_OR_RETURN(const BegunLogin begun, begin_login(call, mount, std::move(body)));
+  call.around.err << "Open this address in a browser of this machine and log in there:\n\n    "
+                  << begun.url << "\n\n"
+                  << std::flush;
+  ASSIGN_OR_RETURN(auto query, callback.wait(begun.state, kCallbackWait));
+  ApiRequest request{.method = "GET",
+                     .path = mount + "/oidc/callback",
+                     .query = {{"state", begun.state}, {"client_nonce", begun.nonce}},
+                     .doing = "authenticating",
+                     .token = Secret()};
+  for (const char* name : {"code", "error", "error_description"})
+    if (!query[name].empty()) request.query.emplace_back(name, query[name]);
+  return request;
 }
 
 }  // namespace
@@ -127,7 +189,11 @@ const std::vector<LoginMethod>& login_methods() {
        "  curfew login -method=jwt [role=NAME] jwt=@FILE|-\n\n"
        "  The token is one that the identity provider signed, such as a CI job's.\n",
        jwt},
-      {"oidc", "  curfew login -method=oidc [role=NAME]\n\n  Through a browser; not yet.\n", oidc},
+      {"oidc",
+       "  curfew login -method=oidc [role=NAME] [port=NUMBER]\n\n"
+       "  Through a browser of this machine, which comes back to http://localhost:8250: the\n"
+       "  role must allow http://localhost:8250/oidc/callback.\n",
+       oidc},
       {"kubernetes",
        "  curfew login -method=kubernetes role=NAME [jwt=@FILE]\n\n"
        "  Within a pod the token of its service account is found by itself.\n",
