@@ -10,8 +10,11 @@ struct Metric {
   std::string name;
   std::string help;
   double value = 0;
-  std::string label = {};      // one label, "state=\"active\"", or none
+  std::string label = {};      // labels, "state=\"active\"", or none
   std::string histogram = {};  // the name of the histogram that this is a part of, or none
+
+  // What Prometheus calls it by.
+  const std::string& family() const { return histogram.empty() ? name : histogram; }
 };
 
 }  // namespace curfew::broker

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "broker/system/system_parts.h"
 
 namespace curfew::broker {
@@ -23,13 +26,6 @@ Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now
   out.push_back({"curfew_targets_unreachable",
                  "Targets that do not answer, whose leases wait until they do.",
                  static_cast<double>(parts.breakers.open().size())});
-  const ClockGuard::State time = parts.guard.state();
-  out.push_back({"curfew_clock_held",
-                 "1 while a jump of the machine's clock waits to be confirmed.",
-                 time.held ? 1.0 : 0.0});
-  out.push_back({"curfew_clock_difference_seconds",
-                 "The machine's clock minus the time that leases are judged by.",
-                 static_cast<double>(Millis{time.machine - time.believed}.count()) / 1000});
   auto meters = parts.meters.metrics();
   std::move(meters.begin(), meters.end(), std::back_inserter(out));
   out.push_back({"curfew_revocation_lag_seconds", "How long the most overdue lease has been due.",
@@ -37,34 +33,39 @@ Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now
   return out;
 }
 
+void add_clock_metrics(const SystemParts& parts, std::vector<Metric>& out) {
+  const ClockGuard::State time = parts.guard.state();
+  out.push_back({"curfew_clock_held",
+                 "1 while a jump of the machine's clock waits to be confirmed.",
+                 time.held ? 1.0 : 0.0});
+  out.push_back({"curfew_clock_difference_seconds",
+                 "The machine's clock minus the time that leases are judged by.",
+                 static_cast<double>(Millis{time.machine - time.believed}.count()) / 1000});
+}
+
+void append(std::vector<Metric> more, std::vector<Metric>& to) {
+  std::move(more.begin(), more.end(), std::back_inserter(to));
+}
+
+// The whole server's, for the first namespace; with those of the namespaces below, which bear its
+// name. Figures of one name stand together, as the text format wants it.
 Result<std::vector<Metric>> all_metrics(const SystemParts& parts, WallTime now) {
+  std::vector<Metric> metrics;
   const bool serving = parts.lifecycle.is_serving();
-  std::vector<Metric> metrics = {
-      {"curfew_unsealed", "1 while the keys are in memory.", serving ? 1.0 : 0.0}};
+  if (parts.place.is_first())
+    metrics.push_back({"curfew_unsealed", "1 while the keys are in memory.", serving ? 1.0 : 0.0});
   if (serving) {
-    ASSIGN_OR_RETURN(auto leases, lease_metrics(parts, now));
-    std::move(leases.begin(), leases.end(), std::back_inserter(metrics));
-    metrics.push_back({"curfew_engine_work_failing",
-                       "Kinds of periodic work of the engines that fail now, such as rotations.",
-                       static_cast<double>(parts.caretaker.failing())});
-    auto differences = parts.reconciler.metrics();
-    std::move(differences.begin(), differences.end(), std::back_inserter(metrics));
+    if (parts.place.is_first()) add_clock_metrics(parts, metrics);
+    ASSIGN_OR_RETURN(auto own, namespace_metrics(parts, now));
+    append(std::move(own), metrics);
+    append(parts.namespaces.metrics_below(parts.place.path, now), metrics);
   }
-  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
-                     static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
-  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
-                     static_cast<double>(parts.quotas.refused_leases()), "type=\"lease-count\""});
-  const auto logins = [&](std::uint64_t count, const char* label) {
-    metrics.push_back({"curfew_logins_total", "Tries to log in, by how they ended.",
-                       static_cast<double>(count), label});
-  };
-  logins(parts.login_guard.successes(), "result=\"success\"");
-  logins(parts.login_guard.failures(), "result=\"failure\"");
-  logins(parts.login_guard.refusals(), "result=\"limited\"");
-  if (parts.edge_metrics) {
-    auto edge = parts.edge_metrics();
-    std::move(edge.begin(), edge.end(), std::back_inserter(metrics));
-  }
+  if (parts.edge_metrics) append(parts.edge_metrics(), metrics);
+  std::map<std::string, std::size_t> first_seen;
+  for (const Metric& metric : metrics) first_seen.emplace(metric.family(), first_seen.size());
+  std::stable_sort(metrics.begin(), metrics.end(), [&](const Metric& a, const Metric& b) {
+    return first_seen.at(a.family()) < first_seen.at(b.family());
+  });
   return metrics;
 }
 
@@ -73,7 +74,7 @@ std::string to_text(const std::vector<Metric>& metrics) {
   std::string out;
   std::string_view last;
   for (const Metric& metric : metrics) {
-    const std::string_view family = metric.histogram.empty() ? metric.name : metric.histogram;
+    const std::string& family = metric.family();
     if (family != last) {
       const char* type = !metric.histogram.empty()         ? "histogram"
                          : metric.name.ends_with("_total") ? "counter"
@@ -100,6 +101,26 @@ Result<Response> metrics(const SystemParts& parts, const BackendCall& call) {
 }
 
 }  // namespace
+
+Result<std::vector<Metric>> namespace_metrics(const SystemParts& parts, WallTime now) {
+  ASSIGN_OR_RETURN(std::vector<Metric> metrics, lease_metrics(parts, now));
+  metrics.push_back({"curfew_engine_work_failing",
+                     "Kinds of periodic work of the engines that fail now, such as rotations.",
+                     static_cast<double>(parts.caretaker.failing())});
+  append(parts.reconciler.metrics(), metrics);
+  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
+                     static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
+  metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
+                     static_cast<double>(parts.quotas.refused_leases()), "type=\"lease-count\""});
+  const auto logins = [&](std::uint64_t count, const char* label) {
+    metrics.push_back({"curfew_logins_total", "Tries to log in, by how they ended.",
+                       static_cast<double>(count), label});
+  };
+  logins(parts.login_guard.successes(), "result=\"success\"");
+  logins(parts.login_guard.failures(), "result=\"failure\"");
+  logins(parts.login_guard.refusals(), "result=\"limited\"");
+  return metrics;
+}
 
 void add_metrics_routes(const SystemParts& parts, RouteList& routes) {
   add_route(

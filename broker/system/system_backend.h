@@ -10,6 +10,7 @@ class SystemBackend final : public Backend {
  public:
   explicit SystemBackend(SystemParts parts);
   const BackendRoutes& routes() const override { return routes_; }
+  Result<std::vector<Metric>> metrics(WallTime now) const { return namespace_metrics(parts_, now); }
 
  private:
   const SystemParts parts_;

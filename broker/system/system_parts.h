@@ -100,6 +100,9 @@ void add_observe_routes(const SystemParts& parts, RouteList& routes);
 void add_reconcile_routes(const SystemParts& parts, RouteList& routes);
 void add_wrapping_routes(const SystemParts& parts, RouteList& routes);
 
+// What is counted of one namespace: its leases, targets, quotas and logins.
+Result<std::vector<Metric>> namespace_metrics(const SystemParts& parts, WallTime now);
+
 // Appends one route.
 void add_route(RouteList& routes, RouteSpec spec, std::map<Operation, BackendHandler> handlers);
 

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/duration.h"
+#include "broker/attribution.h"
 #include "store/sql.h"
 
 namespace curfew::broker {
@@ -25,7 +26,7 @@ Error invalid(std::string message) {
 bool is_name_character(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte > 0x20 && byte != 0x7f && c != '*' && c != '+' && c != '%' && c != '?' && c != '#' &&
-         c != '"' && c != '\\';
+         c != '"' && c != '\\' && c != '{' && c != '}' && c != '<' && c != '>';
 }
 
 }  // namespace
@@ -75,10 +76,11 @@ Result<std::string> namespace_name(std::string_view text) {
   if (text.size() > kNameBytesMax)
     return invalid(fmt::format("the namespace's name is longer than {} bytes", kNameBytesMax));
   if (!store::is_storable_text(text) || !std::all_of(text.begin(), text.end(), is_name_character) ||
-      text == "." || text == "..")
+      clean_text(text, kNameBytesMax) != text || text == "." || text == "..")
     return invalid(
         "the namespace's name holds characters that cannot stand in it: blanks, control "
-        "characters and any of * + % ? # \" \\");
+        "characters, what is invisible or turns the direction of writing, and any of "
+        "* + % ? # \" \\ { } < >");
   if (std::find(kReserved.begin(), kReserved.end(), text) != kReserved.end())
     return invalid(
         fmt::format("\"{}\" is a reserved path and cannot be used as a namespace name", text));

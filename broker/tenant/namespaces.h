@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "broker/metric.h"
 #include "broker/tenant/namespace_entry.h"
 
 namespace curfew::broker {
@@ -43,6 +45,9 @@ class Namespaces {
 
   // The longest start of a path that is a namespace below `above`, with its slash; "" if none is.
   virtual std::string leading(const std::string& above, const std::string& path) const = 0;
+
+  // What is counted of all namespaces below a path, at any depth, each with its path as a label.
+  virtual std::vector<Metric> metrics_below(const std::string& path, WallTime now) const = 0;
 
   // What a namespace that is being deleted still waits for: its live leases.
   virtual Result<std::int64_t> leases_left(const std::string& path) const = 0;

@@ -436,6 +436,10 @@ Json Tenant::describe() const {
   return parts_->describe();
 }
 
+Result<std::vector<Metric>> Tenant::metrics(WallTime now) const {
+  return parts_->system.metrics(now);
+}
+
 void Tenant::reopen_audit() {
   parts_->audit.reopen();
 }

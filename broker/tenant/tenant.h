@@ -15,6 +15,7 @@
 #include "broker/clock_guard.h"
 #include "broker/lease/end_operation.h"
 #include "broker/lifecycle.h"
+#include "broker/metric.h"
 #include "broker/request.h"
 #include "broker/tenant/namespace_entry.h"
 #include "broker/tenant/namespaces.h"
@@ -69,6 +70,8 @@ class Tenant {
   Result<Response> handle(Request request);
   void undelivered(const Response& response);
   Json describe() const;
+  // See namespace_metrics().
+  Result<std::vector<Metric>> metrics(WallTime now) const;
   void reopen_audit();
 
   // Does all that is due now, in the calling thread.

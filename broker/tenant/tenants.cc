@@ -153,6 +153,24 @@ std::optional<NamespaceEntry> Tenants::find(const std::string& above,
   return known->entry;
 }
 
+std::vector<Metric> Tenants::metrics_below(const std::string& path, WallTime now) const {
+  std::vector<Metric> out;
+  for (const auto& tenant : below(path)) {
+    auto metrics = tenant->metrics(now);
+    if (!metrics) {
+      shared_.log.warn("namespace not counted in the metrics",
+                       {{"namespace", tenant->path()}, {"error", metrics.error().message}});
+      continue;
+    }
+    const std::string label = fmt::format("namespace=\"{}\"", tenant->path().substr(path.size()));
+    for (Metric& metric : *metrics) {
+      metric.label = metric.label.empty() ? label : metric.label + ',' + label;
+      out.push_back(std::move(metric));
+    }
+  }
+  return out;
+}
+
 Result<std::int64_t> Tenants::leases_left(const std::string& path) const {
   const auto tenant = at(path);
   if (tenant == nullptr) return std::int64_t{0};

@@ -60,6 +60,7 @@ class Tenants final : public Namespaces {
                                const std::map<std::string, Json>& metadata) override;
   Result<Deletion> remove(const std::string& above, const std::string& name) override;
   std::string leading(const std::string& above, const std::string& path) const override;
+  std::vector<Metric> metrics_below(const std::string& path, WallTime now) const override;
   Result<std::int64_t> leases_left(const std::string& path) const override;
 
  private:

@@ -68,8 +68,9 @@ TEST_F(TenantTest, what_is_not_there_is_said_in_vaults_words) {
 
 TEST_F(TenantTest, bad_names_and_metadata_are_refused) {
   for (const std::string name :
-       {"root", "sys", "auth", "audit", "identity", "cubbyhole", "a b", "a*", "+", "a+b", "a%2f",
-        "a\"b", "a\\b", "a?b", "a#b", "\xff", "a\nb", "a\x7f"})
+       {"root", "sys",      "auth",    "audit", "identity", "cubbyhole", "a b",
+        "a{b",  "a\u202Eb", "a\u200B", "a*",    "+",        "a+b",       "a%2f",
+        "a\"b", "a\\b",     "a?b",     "a#b",   "\xff",     "a\nb",      "a\x7f"})
     EXPECT_EQ(code_of(write("sys/namespaces/" + name)), Errc::kInvalidArgument) << name;
   EXPECT_EQ(code_of(write("sys/namespaces/" + std::string(129, 'x'))), Errc::kInvalidArgument);
   const auto nested = write("sys/namespaces/a/b");
@@ -373,6 +374,26 @@ TEST_F(TenantTest, quotas_from_above_bind_a_namespace) {
   for (int i = 0; i < 2; ++i) must_in("team-a", kRead, "auth/token/lookup-self", {}, a);
   EXPECT_EQ(code_of(in("team-a", kRead, "auth/token/lookup-self", {}, a)), Errc::kQuotaExceeded);
   must_in("team-b", kRead, "auth/token/lookup-self", {}, b);
+}
+
+TEST_F(TenantTest, metrics_tell_of_the_namespaces_below) {
+  make_namespace("team-a", "ci");
+  furnish("team-a/ci");
+  issue_in("team-a/ci", token_in("team-a/ci", {"agent"}));
+  issue_in("team-b", token_in("team-b", {"agent"}));
+  const auto text = [&](const std::string& where) {
+    return must_in(where, kRead, "sys/metrics", {{"format", "prometheus"}}).data.get<std::string>();
+  };
+  EXPECT_THAT(text(""), HasSubstr("curfew_leases{state=\"active\"} 0\n"));
+  EXPECT_THAT(text(""), HasSubstr("curfew_leases{state=\"active\",namespace=\"team-a/ci/\"} 1\n"));
+  EXPECT_THAT(text(""), HasSubstr("curfew_leases_failing{namespace=\"team-b/\"} 0\n"));
+  EXPECT_THAT(text("team-a"), HasSubstr("curfew_leases{state=\"active\",namespace=\"ci/\"} 1\n"));
+  EXPECT_THAT(text("team-a"), Not(HasSubstr("team-b")));
+  EXPECT_THAT(text("team-a"), Not(HasSubstr("curfew_clock_held")));
+  // Each family is described once, with all its figures behind.
+  const std::string all = text("");
+  const std::string head = "# TYPE curfew_leases gauge";
+  EXPECT_EQ(all.find(head), all.rfind(head));
 }
 
 // ---- the audit log ----------------------------------------------------------------------------
