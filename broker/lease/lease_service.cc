@@ -243,7 +243,10 @@ void LeaseService::attempt_finished() {
 }
 
 Status LeaseService::wait_ended(LeaseFilter filter) {
-  const WallTime began = clock_.wall();
+  return wait_ended_since(clock_.wall(), std::move(filter));
+}
+
+Status LeaseService::wait_ended_since(WallTime began, LeaseFilter filter) {
   filter.issued_until = began;  // others may be issued meanwhile; they were not asked for
   const SteadyTime give_up = clock_.steady() + kWaitMax;
   // Tried since, and put off: an earlier error, or a lease that still waits for its turn, does not
@@ -270,9 +273,11 @@ Status LeaseService::wait_ended(LeaseFilter filter) {
 
 Status LeaseService::revoke_prefix(const std::string& prefix, bool wait) {
   const LeaseFilter filter{.id_prefix = prefix};
-  RETURN_IF_ERROR(leases_.end_all(filter, clock_.wall()));
+  // One time for both: what is issued while these are being ended is not waited for.
+  const WallTime began = clock_.wall();
+  RETURN_IF_ERROR(leases_.end_all(filter, began));
   lease_ended_();
-  return wait ? wait_ended(filter) : ok();
+  return wait ? wait_ended_since(began, filter) : ok();
 }
 
 Status LeaseService::revoke_force(const std::string& prefix) {

@@ -71,6 +71,7 @@ class LeaseService {
   void attempt_finished();
 
  private:
+  Status wait_ended_since(WallTime began, LeaseFilter filter);
   Result<engines::DurableIntent> write_ahead(const IssueCall& call, Lease& lease,
                                              engines::IssuePlan plan,
                                              std::vector<std::string>& warnings);
