@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include "broker/request_pipeline.h"
 #include "broker/tenant/tenants.h"
 #include "broker/token/token_text.h"
 #include "store/namespace_keyrings.h"
@@ -19,8 +20,7 @@ bool opens_own_wrap(const Request& request, std::string_view path) {
   if (path != "sys/wrapping/unwrap" && path != "sys/wrapping/rewrap" &&
       path != "sys/wrapping/lookup")
     return false;
-  const auto named = request.data.find("token");
-  return named == request.data.end() || *named == "" || *named == request.token.reveal();
+  return is_about_own_token(request);
 }
 
 }  // namespace

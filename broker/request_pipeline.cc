@@ -216,13 +216,15 @@ void attribute(const Authority& authority, engines::Attribution& attribution) {
 
 // ---- who --------------------------------------------------------------------------------------
 
+bool is_about_own_token(const Request& request) {
+  const auto named = request.data.find("token");
+  return named == request.data.end() || *named == "" || *named == request.token.reveal();
+}
+
 // Whether it opens, by its path, the answer behind the very token that it is made with.
 bool RequestPipeline::opens_own_wrap(const Course& course) {
   if (course.route == nullptr || !course.route->opens_wraps) return false;
-  if (course.request.token.empty()) return false;
-  const auto named = course.request.data.find("token");
-  return named == course.request.data.end() || *named == "" ||
-         *named == course.request.token.reveal();
+  return !course.request.token.empty() && is_about_own_token(course.request);
 }
 
 Status RequestPipeline::believe(Course& course) {

@@ -29,6 +29,10 @@
 
 namespace curfew::broker {
 
+// Whether a request is about the very token that it is made with: its member "token" is not there,
+// empty, or that one.
+bool is_about_own_token(const Request& request);
+
 // The only way in. Thread-safe.
 //
 //   seal → route → token → policy → quota → approval → audit the request → serve → wrap the answer
