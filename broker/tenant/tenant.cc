@@ -41,20 +41,22 @@ namespace {
 constexpr std::string_view kBelow = "sys/namespaces";  // records: the namespaces below
 constexpr std::size_t kPage = 200;
 
-// The first namespace has most of the work and the threads for it; the others are many.
+// The first namespace has most of the work and the threads for it; the others are many. One thread
+// stays for the others of what `share_max` bounds.
+void narrow(std::size_t& threads, std::size_t& share_max, std::size_t threads_max) {
+  threads = std::min(threads, threads_max);
+  share_max = std::max<std::size_t>(1, std::min(share_max, threads - 1));
+}
+
 ReaperOptions reaper_options(const BrokerOptions& options, bool first) {
   ReaperOptions out = options.reaper;
-  if (first) return out;
-  out.threads = std::min(out.threads, options.namespace_threads);
-  out.per_group_max = std::max<std::size_t>(1, std::min(out.per_group_max, out.threads - 1));
+  if (!first) narrow(out.threads, out.per_group_max, options.namespace_threads);
   return out;
 }
 
 CaretakerOptions caretaker_options(const BrokerOptions& options, bool first) {
   CaretakerOptions out = options.caretaker;
-  if (first) return out;
-  out.threads = std::min(out.threads, options.namespace_threads);
-  out.per_mount_max = std::max<std::size_t>(1, std::min(out.per_mount_max, out.threads - 1));
+  if (!first) narrow(out.threads, out.per_mount_max, options.namespace_threads);
   return out;
 }
 
