@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "tests/api/server_fixture.h"
+#include "tests/fakes/memory_log.h"
 #include "tests/fakes/seeded_random.h"
 
 namespace curfew::api::testing {
@@ -172,24 +173,13 @@ TEST_F(EdgeTest, AHandlerThatThrowsIsA500) {
   EXPECT_EQ(client.exchange(get("/v1/a")).status, 204);
 }
 
-// Remembers its lines.
-class MemoryLog final : public Log {
- public:
-  void write(LogLevel, std::string_view event, std::initializer_list<LogField> fields) override {
-    text += event;
-    for (const LogField& field : fields) text += " " + std::string(field.key) + "=" + field.value;
-    text += "\n";
-  }
-  std::string text;
-};
-
 TEST(EdgeLogTest, LogsTheDetailOfAFailureAndNeverTokenOrBody) {
   FakeHandler broker;
   broker.answer = [](const Request&) {
     return Error{Errc::kInDoubt, "the target did not answer", "connection lost after BEGIN"};
   };
   fakes::SeededRandom random;
-  MemoryLog log;
+  fakes::MemoryLog log;
   Edge edge(broker, random, log);
   HttpRequest http;
   http.method = "PUT";
@@ -211,7 +201,7 @@ TEST(EdgeLogTest, WhatTheCallerDidWrongIsNotLogged) {
     return Error{Errc::kPermissionDenied, "permission denied"};
   };
   fakes::SeededRandom random;
-  MemoryLog log;
+  fakes::MemoryLog log;
   Edge edge(broker, random, log);
   HttpRequest http;
   http.method = "GET";

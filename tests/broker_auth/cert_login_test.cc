@@ -2,6 +2,7 @@
 #include "base/encoding.h"
 #include "broker/auth/cert/cert_method.h"
 #include "tests/broker/broker_world.h"
+#include "tests/fakes/memory_log.h"
 #include "tests/support/certificate.h"
 
 namespace curfew::broker {
@@ -15,17 +16,6 @@ using ::testing::Not;
 
 constexpr std::int64_t kDay = 86'400;
 constexpr const char* kRefused = "invalid certificate or no client certificate supplied";
-
-// Keeps what was logged. For one thread.
-class KeptLog final : public Log {
- public:
-  void write(LogLevel, std::string_view event, std::initializer_list<LogField> fields) override {
-    text += event;
-    for (const LogField& field : fields) text += " " + std::string(field.key) + "=" + field.value;
-    text += "\n";
-  }
-  std::string text;
-};
 
 class CertLogin : public BrokerWorld {
  protected:
@@ -81,9 +71,9 @@ class CertLogin : public BrokerWorld {
   }
 
   // From now on.
-  const KeptLog& keep_log() {
-    auto kept = std::make_unique<KeptLog>();
-    const KeptLog& log = *kept;
+  const fakes::MemoryLog& keep_log() {
+    auto kept = std::make_unique<fakes::MemoryLog>();
+    const fakes::MemoryLog& log = *kept;
     first_log_ = std::exchange(log_, std::move(kept));
     restart();
     return log;
@@ -304,7 +294,7 @@ TEST_F(CertLogin, ListsAreReadWithCare) {
 }
 
 TEST_F(CertLogin, TheLogSaysWhyAndWhichListIsOutOfDate) {
-  const KeptLog& log = keep_log();
+  const fakes::MemoryLog& log = keep_log();
   revoke("authority", {}, authority_, now() + 600);
   clock_.advance(Seconds{601});
   show(issue());

@@ -32,15 +32,19 @@ AgentWorld::AgentWorld(ServerProcess& server, test::TestDatabase& database)
                {"max_ttl", "2h"}});
 }
 
-Credential AgentWorld::issue(const std::string& ttl, const std::string& token) const {
-  const Answer answer =
-      server_.call("GET", "database/creds/agent-readonly?ttl=" + ttl, nullptr, token);
+Credential credential_of(const Answer& answer) {
   Credential made{answer.status, answer.error(), "", "", "", answer.body};
   if (answer.status != 200) return made;
   made.lease = answer.body.at("lease_id");
   made.user = answer.data().at("username");
   made.password = answer.data().at("password");
   return made;
+}
+
+Credential AgentWorld::issue(const std::string& ttl, const std::string& token) const {
+  const Answer answer =
+      server_.call("GET", "database/creds/agent-readonly?ttl=" + ttl, nullptr, token);
+  return credential_of(answer);
 }
 
 std::string AgentWorld::agent_token() const {

@@ -14,6 +14,9 @@ struct Credential {
   Json answer;
 };
 
+// What a call for a credential gave: its members if the status is 200, else the error.
+Credential credential_of(const Answer& answer);
+
 // What an agent needs, set up over HTTP as an operator does it: a database with the table
 // `customers`, a login of Curfew's there that may create roles and no more, a mount, its
 // configuration "app", and the role "agent-readonly" with the statements of the demonstration.

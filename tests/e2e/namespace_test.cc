@@ -51,12 +51,7 @@ class NamespaceTest : public ::testing::Test {
   Credential issue(const std::string& tenant) {
     const Answer answer =
         server_.call("GET", tenant + "/database/creds/ro", nullptr, admin_[tenant]);
-    Credential made{answer.status, answer.error(), "", "", "", answer.body};
-    if (answer.status != 200) return made;
-    made.lease = answer.body.at("lease_id");
-    made.user = answer.data().at("username");
-    made.password = answer.data().at("password");
-    return made;
+    return credential_of(answer);
   }
 
   ServerProcess server_;
