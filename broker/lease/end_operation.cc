@@ -194,11 +194,11 @@ Result<EndOperations::Preview> EndOperations::preview(const LeaseScope& scope,
     ASSIGN_OR_RETURN(Preview more, place.operations->preview_of(scope, tokens, room));
     out.found += more.found;
     for (LeaseStore::Tally& tally : more.tallies) {
-      tally.mount = place.path + place.mount_path(tally.mount);
+      tally.mount = place.seen(tally.mount);
       out.tallies.push_back(std::move(tally));
     }
     for (Lease& lease : more.leases) {
-      lease.mount = place.path + place.mount_path(lease.mount);
+      lease.mount = place.seen(lease.mount);
       out.leases.push_back(std::move(lease));
     }
   }
@@ -288,8 +288,13 @@ Result<std::vector<std::string>> EndOperations::list() const {
   ASSIGN_OR_RETURN(auto ids, stored());
   std::vector<std::string> shown;
   for (std::string& id : ids) {
-    ASSIGN_OR_RETURN(const auto known, progress(id, 0));
-    if (known) shown.push_back(std::move(id));
+    ASSIGN_OR_RETURN(const auto operation, load(id));
+    if (!operation) continue;
+    if (operation->adopted) {  // only for those it takes a look at the leases
+      ASSIGN_OR_RETURN(const auto known, progress(id, 0));
+      if (!known) continue;
+    }
+    shown.push_back(std::move(id));
   }
   return shown;
 }
@@ -308,7 +313,7 @@ Status EndOperations::add(const Below& place, const std::string& id, std::size_t
   else if (progress.finished_at)
     progress.finished_at = std::max(*progress.finished_at, *more.finished_at);
   for (Lease& lease : more.leases) {
-    lease.mount = place.path + place.mount_path(lease.mount);
+    lease.mount = place.seen(lease.mount);
     progress.leases.push_back(std::move(lease));
   }
   return ok();

@@ -58,6 +58,9 @@ class EndOperations {
     std::shared_ptr<EndOperations> operations;
     std::string path;  // as seen from this namespace: "team-a/"
     std::function<std::string(const std::string& accessor)> mount_path;  // within it
+
+    // The path of a mount of it, as seen from this namespace.
+    std::string seen(const std::string& accessor) const { return path + mount_path(accessor); }
   };
   struct Dependencies {
     store::Database& database;
