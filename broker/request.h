@@ -45,6 +45,9 @@ struct Request {
   std::string ticket;
   std::string traceparent;
   std::string idempotency_key;  // Idempotency-Key; empty: none
+  bool resumed = false;         // it was on hold, and comes again
+  Millis hold_left{0};          // for how long it may be on hold (again); 0: answer now
+  bool responds_async = false;  // Prefer: respond-async (RFC 7240)
   // Whether the client has hung up meanwhile; empty: not known. Thread-safe and cheap.
   std::function<bool()> is_abandoned;
   // Headers that the answer gets beside its own, also where it is an error. Outlives the call.
@@ -95,6 +98,28 @@ struct Deliveries {
   std::atomic<bool> lost = false;  // one was
 };
 
+// The answer is not ready. Who serves the request keeps it without a thread, and hands it in again,
+// as `resumed`, when something has happened or the time is over.
+struct Hold {
+  // Calls `wake` once, soon after something has happened since this Hold was made; at once where it
+  // has already. It may be called from any thread and must not block. Whoever lets go of what this
+  // returns is not called any more.
+  std::function<std::shared_ptr<void>(std::function<void()> wake)> subscribe;
+  Millis time{0};  // from now
+};
+
+// The answer has no end of its own: pieces follow as they come about.
+struct Stream {
+  std::string content_type;
+  // Calls `send` with each piece until what this returns is let go of. From any thread, in order,
+  // one at a time; must not block. `end`: there will be no more.
+  std::function<std::shared_ptr<void>(std::function<void(std::string piece)> send,
+                                      std::function<void()> end)>
+      open;
+  std::string heartbeat;  // a piece that says nothing, sent where there was none for a while
+  Millis time{0};         // it ends then at the latest, counted from now
+};
+
 struct Response {
   int status = 0;  // 0: 200 where there is something to say, else 204
   Layout layout = Layout::kEnvelope;
@@ -113,8 +138,10 @@ struct Response {
   std::string request_key = {};
   std::string request_fingerprint = {};  // of its parameters, where the caller chose the key
   std::shared_ptr<Deliveries> deliveries = {};
-  bool replayed = false;        // the lease was made by an earlier attempt
-  std::string name_space = {};  // id of the one that answers
+  bool replayed = false;                      // the lease was made by an earlier attempt
+  std::string name_space = {};                // id of the one that answers
+  std::optional<Hold> hold = {};              // the rest means nothing yet
+  std::shared_ptr<const Stream> stream = {};  // follows in the place of a body
 
   // Whether there is anything in it beside its status.
   bool says_something() const {

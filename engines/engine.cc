@@ -54,6 +54,14 @@ Result<IssuePlan> SecretEngine::plan(const IssueRequest&, Random&) const {
   return nothing_to_lease(type());
 }
 
+Result<Foreseen> SecretEngine::foresee(const IssueRequest&) const {
+  return nothing_to_lease(type());
+}
+
+Result<Json> SecretEngine::rehearse(const IssueRequest&, const CallContext&) {
+  return Error{Errc::kUnsupportedOperation, "the request has nothing to try beforehand"};
+}
+
 Result<Issued> SecretEngine::apply(const DurableIntent&, const CallContext&) {
   return nothing_to_lease(type());
 }

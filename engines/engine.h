@@ -113,6 +113,20 @@ class DurableIntent {
   WallTime expires_at_;
 };
 
+// What there is to say of a request before anything exists: for the people who approve it, and to
+// tie their approval to.
+struct Foreseen {
+  std::string role;    // as IssuePlan::role
+  std::string target;  // as Handle::resource
+  Terms terms;
+  // For people; an object without secrets. Of a database: "database", "statements" (an array of
+  // SQL, placeholders not filled in), "privileges", and "statement" where one is asked for.
+  Json shown;
+  // Everything whose change makes it another request; equal where nothing has changed. An object
+  // without secrets, of which a digest is kept.
+  Json content;
+};
+
 // What apply() made.
 struct Issued {
   Json data;        // for the caller: holds the secret; not stored
@@ -245,9 +259,9 @@ struct Tended {
 // Turns allowed requests into credentials and takes them back.
 //
 // Thread-safety: every method may be called at any time from worker and reaper threads at once.
-// Blocking: apply, revoke, renew, probe, list_owned and tend may block until the deadline, and so
-// may a handler of routes() that says so; the rest may not. Errors: messages hold no password and
-// no connection string.
+// Blocking: apply, revoke, renew, rehearse, probe, list_owned and tend may block until the
+// deadline, and so may a handler of routes() that says so; the rest may not. Errors: messages hold
+// no password and no connection string.
 class SecretEngine {
  public:
   virtual ~SecretEngine() = default;
@@ -264,6 +278,16 @@ class SecretEngine {
   // Decides what will exist, including every externally visible name. Reads the mount's storage,
   // writes nothing; equal requests, configuration and random bytes give an equal plan.
   virtual Result<IssuePlan> plan(const IssueRequest& request, Random& random) const;
+
+  // What plan() would decide, without names and random parts: equal for equal requests and an equal
+  // configuration. Reads the mount's storage alone. `request.lease_id` is empty. Errors as plan().
+  virtual Result<Foreseen> foresee(const IssueRequest& request) const;
+
+  // Tries what the request wants to do at the target and takes it all back; tells what was seen, as
+  // an object for the people who approve it. kInvalidArgument: it cannot work, or would have
+  // effects that cannot be taken back; the message says which. kUnsupportedOperation: the request
+  // has nothing to try.
+  virtual Result<Json> rehearse(const IssueRequest& request, const CallContext& context);
 
   // Makes the planned effect exist and returns the secret. All or nothing; called at most once for
   // an intent. kUnavailable, kRefused, kOverloaded: certainly nothing happened. kInDoubt: assume it

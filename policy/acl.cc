@@ -90,8 +90,7 @@ Reason check_rule(const Rule& rule, const Access& access, std::string_view& subj
     if (const Reason reason = check_parameters(permissions, access.parameters, subject);
         reason != Reason::kGranted)
       return reason;
-  if (permissions.control_group && permissions.control_group->controls(needed))
-    return Reason::kNeedsApproval;
+  if (permissions.approval && permissions.approval->controls(needed)) return Reason::kNeedsApproval;
   return Reason::kGranted;
 }
 

@@ -20,7 +20,7 @@ void add_name(std::vector<std::string>& names, const std::string& name) {
 
 // Would leaving it out open something that another rule grants?
 bool closes_something(const Permissions& permissions) {
-  return permissions.capabilities.denies() || permissions.control_group ||
+  return permissions.capabilities.denies() || permissions.approval ||
          !permissions.mfa_methods.empty();
 }
 

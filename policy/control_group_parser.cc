@@ -39,12 +39,12 @@ Result<CapabilitySet> controlled_capabilities(hcl::Section& factor, CapabilitySe
   return out;
 }
 
-Result<ControlGroupFactor> parse_factor(const hcl::Block& block, CapabilitySet granted,
-                                        const std::string& what) {
+Result<ApprovalFactor> parse_factor(const hcl::Block& block, CapabilitySet granted,
+                                    const std::string& what) {
   const std::string factor_what =
       fmt::format("{}: factor \"{}\"", what, std::string_view(block.label).substr(0, 64));
   hcl::Section factor(*block.body, factor_what);
-  ControlGroupFactor out{block.label};
+  ApprovalFactor out{block.label};
   ASSIGN_OR_RETURN(out.controlled, controlled_capabilities(factor, granted));
   ASSIGN_OR_RETURN(const auto identity_block, factor.block("identity"));
   RETURN_IF_ERROR(factor.finish());
@@ -66,11 +66,11 @@ Result<ControlGroupFactor> parse_factor(const hcl::Block& block, CapabilitySet g
 
 }  // namespace
 
-Result<ControlGroup> parse_control_group(const hcl::Block& block, CapabilitySet capabilities,
+Result<ApprovalRule> parse_control_group(const hcl::Block& block, CapabilitySet capabilities,
                                          const std::string& what) {
   const std::string own_what = what + ": control_group";
   hcl::Section section(*block.body, own_what);
-  ControlGroup out;
+  ApprovalRule out;
   ASSIGN_OR_RETURN(const auto ttl, section.duration("ttl"));
   ASSIGN_OR_RETURN(const auto factors, section.labelled_blocks("factor"));
   RETURN_IF_ERROR(section.finish());
@@ -81,8 +81,8 @@ Result<ControlGroup> parse_control_group(const hcl::Block& block, CapabilitySet 
                                                "{{ … }}",
                                                kFactorsMax));
   for (const hcl::Block& factor : factors) {
-    ASSIGN_OR_RETURN(ControlGroupFactor parsed, parse_factor(factor, capabilities, own_what));
-    for (const ControlGroupFactor& earlier : out.factors)
+    ASSIGN_OR_RETURN(ApprovalFactor parsed, parse_factor(factor, capabilities, own_what));
+    for (const ApprovalFactor& earlier : out.factors)
       if (earlier.name == parsed.name)
         return Error{Errc::kInvalidArgument,
                      fmt::format("{}: {}: factor \"{}\" is set twice", own_what,

@@ -91,10 +91,10 @@ std::string Decision::text() const {
                      fmt::join(rule->policies, "\", \""), rule->path, explanation(*this));
 }
 
-std::vector<const ControlGroupFactor*> Decision::factors() const {
-  std::vector<const ControlGroupFactor*> out;
+std::vector<const ApprovalFactor*> Decision::factors() const {
+  std::vector<const ApprovalFactor*> out;
   if (!needs_approval) return out;
-  for (const ControlGroupFactor& factor : rule->permissions.control_group->factors)
+  for (const ApprovalFactor& factor : rule->permissions.approval->factors)
     if (factor.controls(capability_for(operation))) out.push_back(&factor);
   return out;
 }

@@ -76,7 +76,7 @@ struct Decision {
   std::string text() const;
 
   // The factors that must approve; empty unless needs_approval.
-  std::vector<const ControlGroupFactor*> factors() const;
+  std::vector<const ApprovalFactor*> factors() const;
 };
 
 }  // namespace curfew::policy

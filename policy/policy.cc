@@ -15,12 +15,6 @@ T lesser(T a, T b) {
 
 }  // namespace
 
-bool ControlGroup::controls(Capability capability) const {
-  return std::any_of(
-      factors.begin(), factors.end(),
-      [capability](const ControlGroupFactor& factor) { return factor.controls(capability); });
-}
-
 void Permissions::merge(const Permissions& other) {
   if (capabilities.contains(Capability::kDeny)) return;
   if (other.capabilities.contains(Capability::kDeny)) {
@@ -36,16 +30,11 @@ void Permissions::merge(const Permissions& other) {
   max_wrapping_ttl = lesser(max_wrapping_ttl, other.max_wrapping_ttl);
   pagination_limit = lesser(pagination_limit, other.pagination_limit);
   if (list_filter.empty()) list_filter = other.list_filter;
-  if (!other.control_group) return;
-  if (!control_group) {
-    control_group = other.control_group;
-    return;
-  }
-  control_group->ttl = lesser(control_group->ttl, other.control_group->ttl);
-  std::vector<ControlGroupFactor>& factors = control_group->factors;
-  for (const ControlGroupFactor& factor : other.control_group->factors)
-    if (std::find(factors.begin(), factors.end(), factor) == factors.end())
-      factors.push_back(factor);
+  if (!other.approval) return;
+  if (approval)
+    approval->merge(*other.approval);
+  else
+    approval = other.approval;
 }
 
 bool Policy::is_templated() const {

@@ -10,44 +10,22 @@
 #include "base/clock.h"
 #include "base/hcl.h"
 #include "base/result.h"
+#include "policy/approval_rule.h"
 #include "policy/capability.h"
 #include "policy/parameters.h"
 #include "policy/path_template.h"
 
 namespace curfew::policy {
 
-// People of whom some must approve before a request goes through.
-struct ControlGroupFactor {
-  std::string name;
-  CapabilitySet controlled = {};  // what needs their approval; empty: every capability
-  std::vector<std::string> group_names = {};
-  std::vector<std::string> group_ids = {};  // together with the names: at least one group
-  int approvals = 0;                        // at least 1
-
-  bool controls(Capability capability) const {
-    return controlled.empty() || controlled.contains(capability);
-  }
-  bool operator==(const ControlGroupFactor&) const = default;
-};
-
-// All factors that control the capability must be satisfied.
-struct ControlGroup {
-  Millis ttl{0};  // how long a request waits for its approvals; 0: the broker's default
-  std::vector<ControlGroupFactor> factors = {};  // at least one
-
-  bool controls(Capability capability) const;
-  bool operator==(const ControlGroup&) const = default;
-};
-
 // What one path of a policy grants, and under which conditions.
 struct Permissions {
   CapabilitySet capabilities = {};
   ParameterRules allowed = {};  // empty: any parameter
   ParameterRules denied = {};
-  std::set<std::string> required = {};  // parameters, as written
-  Millis min_wrapping_ttl{0};           // 0: none
-  Millis max_wrapping_ttl{0};           // 0: none
-  std::optional<ControlGroup> control_group = {};
+  std::set<std::string> required = {};        // parameters, as written
+  Millis min_wrapping_ttl{0};                 // 0: none
+  Millis max_wrapping_ttl{0};                 // 0: none
+  std::optional<ApprovalRule> approval = {};  // of control_group and approval together
   std::set<std::string> mfa_methods = {};
   std::int64_t pagination_limit = 0;  // entries of a list; 0: none
   std::string list_filter = {};       // list_scan_response_keys_filter_path

@@ -114,8 +114,7 @@ Result<Permissions> parse_permissions(hcl::Section& section, const std::string& 
   ASSIGN_OR_RETURN(out.list_filter, section.text_or("list_scan_response_keys_filter_path", ""));
   ASSIGN_OR_RETURN(const auto control_group, section.block("control_group"));
   if (control_group) {
-    ASSIGN_OR_RETURN(out.control_group,
-                     parse_control_group(*control_group, out.capabilities, what));
+    ASSIGN_OR_RETURN(out.approval, parse_control_group(*control_group, out.capabilities, what));
   }
   return out;
 }

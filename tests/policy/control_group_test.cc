@@ -11,7 +11,7 @@ std::string with_group(std::string_view control_group,
 
 constexpr const char* kOps = R"(factor "ops" { identity { group_names = ["ops"] approvals = 2 } })";
 
-TEST(ControlGroup, ReadsEverything) {
+TEST(ApprovalRule, ReadsEverything) {
   const auto policy = policy_of(with_group(R"(
     ttl = "4h"
     factor "ops" {
@@ -19,26 +19,26 @@ TEST(ControlGroup, ReadsEverything) {
       identity { group_names = ["a", "b"] group_ids = ["g-1"] approvals = 2 }
     }
     factor "boss" { identity { group_ids = ["g-2"] approvals = "1" } })"));
-  const ControlGroup& group = *policy->stanzas[0].permissions.control_group;
+  const ApprovalRule& group = *policy->stanzas[0].permissions.approval;
   EXPECT_EQ(group.ttl, Millis{4 * 3600'000});
   ASSERT_EQ(group.factors.size(), 2u);
   EXPECT_EQ(group.factors[0],
-            (ControlGroupFactor{"ops", {Capability::kRead}, {"a", "b"}, {"g-1"}, 2}));
-  EXPECT_EQ(group.factors[1], (ControlGroupFactor{"boss", {}, {}, {"g-2"}, 1}));
+            (ApprovalFactor{"ops", {Capability::kRead}, {"a", "b"}, {"g-1"}, 2}));
+  EXPECT_EQ(group.factors[1], (ApprovalFactor{"boss", {}, {}, {"g-2"}, 1}));
 }
 
-TEST(ControlGroup, JsonMeansTheSame) {
+TEST(ApprovalRule, JsonMeansTheSame) {
   const auto policy = policy_of(R"({"path": {"a": {"capabilities": ["read"], "control_group": {
       "factor": {"ops": {"identity": {"group_names": ["ops"], "approvals": 2}},
                  "boss": {"identity": [{"group_names": ["boss"], "approvals": 1}]}}}}}})");
-  const ControlGroup& group = *policy->stanzas[0].permissions.control_group;
+  const ApprovalRule& group = *policy->stanzas[0].permissions.approval;
   ASSERT_EQ(group.factors.size(), 2u);
   EXPECT_EQ(group.factors[0].approvals, 2);
   EXPECT_EQ(group.factors[1].group_names, std::vector<std::string>{"boss"});
 }
 
 // Whatever would let a request through that was meant to be approved.
-TEST(ControlGroup, ParsingIsStrict) {
+TEST(ApprovalRule, ParsingIsStrict) {
   for (const auto& [body, expected] : std::vector<std::pair<std::string, std::string>>{
            {"", "line 3, column 18: expected 1 to 100 blocks of the form factor"},
            {"ttl = \"1h\"", "expected 1 to 100 blocks of the form factor"},
@@ -85,12 +85,12 @@ TEST(ControlGroup, ParsingIsStrict) {
   }
 }
 
-TEST(ControlGroup, ControlledCapabilitiesMayComeFromTheShorthand) {
+TEST(ApprovalRule, ControlledCapabilitiesMayComeFromTheShorthand) {
   EXPECT_TRUE(parse_policy("p", R"(path "a" { policy = "write" control_group { factor "x" {
       controlled_capabilities = ["delete"] identity { group_names = ["a"] approvals = 1 } } } })"));
 }
 
-TEST(ControlGroup, AGrantWaitsForApproval) {
+TEST(ApprovalRule, AGrantWaitsForApproval) {
   const Acl acl = acl_of({with_group(kOps)});
   const Decision decision = ask(acl, Operation::kRead, "a");
   EXPECT_FALSE(decision.allowed);
@@ -104,7 +104,7 @@ TEST(ControlGroup, AGrantWaitsForApproval) {
   EXPECT_TRUE(ask(acl, Operation::kDelete, "a").factors().empty());
 }
 
-TEST(ControlGroup, ParametersAreCheckedBeforePeopleAreAsked) {
+TEST(ApprovalRule, ParametersAreCheckedBeforePeopleAreAsked) {
   const Acl acl = acl_of(
       {R"(path "a" { capabilities = ["update"] required_parameters = ["reason"] control_group {)" +
        std::string(kOps) + "} }"});
@@ -114,7 +114,7 @@ TEST(ControlGroup, ParametersAreCheckedBeforePeopleAreAsked) {
                   .needs_approval);
 }
 
-TEST(ControlGroup, AFactorControlsItsCapabilitiesOnly) {
+TEST(ApprovalRule, AFactorControlsItsCapabilitiesOnly) {
   const Acl acl = acl_of({with_group(R"(
     factor "writes" {
       controlled_capabilities = ["update"]
@@ -123,7 +123,7 @@ TEST(ControlGroup, AFactorControlsItsCapabilitiesOnly) {
   EXPECT_TRUE(ask(acl, Operation::kUpdate, "a").needs_approval);
 }
 
-TEST(ControlGroup, FactorsOfSeveralPoliciesAddUpWhateverTheOrder) {
+TEST(ApprovalRule, FactorsOfSeveralPoliciesAddUpWhateverTheOrder) {
   const std::string plain = R"(path "a" { capabilities = ["read", "update", "delete"] })";
   const std::string ops = with_group(std::string("ttl = \"2h\" ") + kOps);
   const std::string boss = with_group(R"(ttl = "1h"
@@ -136,13 +136,13 @@ TEST(ControlGroup, FactorsOfSeveralPoliciesAddUpWhateverTheOrder) {
     const Decision read = ask(acl, Operation::kRead, "a");
     EXPECT_TRUE(read.needs_approval);
     EXPECT_EQ(read.factors().size(), 2u);
-    EXPECT_EQ(read.rule->permissions.control_group->ttl, Millis{3600'000});
+    EXPECT_EQ(read.rule->permissions.approval->ttl, Millis{3600'000});
     EXPECT_EQ(ask(acl, Operation::kUpdate, "a").factors().size(), 1u);
     EXPECT_TRUE(ask(acl, Operation::kDelete, "a").needs_approval);
   }
 }
 
-TEST(ControlGroup, FactorsOfTheSameNameAreAllKept) {
+TEST(ApprovalRule, FactorsOfTheSameNameAreAllKept) {
   const std::string stricter =
       R"(factor "ops" { identity { group_names = ["ops"] approvals = 3 } })";
   const Acl acl = acl_of({with_group(kOps), with_group(stricter), with_group(kOps)});
@@ -151,7 +151,7 @@ TEST(ControlGroup, FactorsOfTheSameNameAreAllKept) {
   EXPECT_EQ(factors[0]->approvals + factors[1]->approvals, 5);
 }
 
-TEST(ControlGroup, ADenialNeedsNoApproval) {
+TEST(ApprovalRule, ADenialNeedsNoApproval) {
   const Acl acl = acl_of({with_group(kOps), R"(path "a" { capabilities = ["deny"] })"});
   EXPECT_EQ(ask(acl, Operation::kRead, "a").reason, Reason::kDenied);
 }

@@ -61,7 +61,7 @@ TEST(PolicyParser, ReadsEveryKey) {
   EXPECT_EQ(permissions.mfa_methods, std::set<std::string>{"totp"});
   EXPECT_EQ(permissions.pagination_limit, 100);
   EXPECT_EQ(permissions.list_filter, "x");
-  EXPECT_EQ(permissions.control_group->ttl, Millis{4 * 3600'000});
+  EXPECT_EQ(permissions.approval->ttl, Millis{4 * 3600'000});
 }
 
 TEST(PolicyParser, HclJsonAndBase64MeanTheSame) {
