@@ -13,10 +13,10 @@ namespace curfew::policy {
 // People of whom some must approve before a request goes through.
 struct ApprovalFactor {
   std::string name;
-  CapabilitySet controlled = {};  // what needs their approval; empty: every capability
-  std::vector<std::string> group_names = {};
-  std::vector<std::string> group_ids = {};  // together with the names: at least one group
-  int approvals = 0;                        // at least 1
+  CapabilitySet controlled = {};              // what needs their approval; empty: every capability
+  std::vector<std::string> group_names = {};  // sorted
+  std::vector<std::string> group_ids = {};    // sorted; together with the names: at least one group
+  int approvals = 0;                          // at least 1
 
   bool controls(Capability capability) const {
     return controlled.empty() || controlled.contains(capability);
@@ -33,7 +33,7 @@ struct AutoApproval {
   bool operator==(const AutoApproval&) const = default;
 };
 
-// Groups, by name and by id.
+// Groups, by name and by id; both sorted.
 struct ApprovalGroups {
   std::vector<std::string> group_names = {};
   std::vector<std::string> group_ids = {};
@@ -57,12 +57,12 @@ struct ApprovalRule {
   Millis claim_window{0};    // how long an approved request waits for its claim; 0: the default
   Millis default_ttl{0};     // of the lease where the request names none; 0: the role's
   Millis max_ttl{0};         // of the lease; 0: the role's
-  Millis escalate_after{0};  // 0: half of the time that it waits
+  Millis escalate_after{0};  // 0, or not before the request ends: half of the time that it waits
   ApprovalGroups escalate_to = {};  // who is told then, beside those who are told at once
   bool reason_required = false;
   bool ticket_required = false;
   bool statement_required = false;       // only requests that carry their statement
-  std::vector<std::string> notify = {};  // names of notification targets; sorted
+  std::vector<std::string> notify = {};  // targets of notifications, sorted; empty: all
   std::vector<AutoApproval> automatic = {};
   std::optional<ApprovalGroups> break_glass = {};  // who may; nullopt: nobody
   std::optional<TaskTerms> task = {};              // nullopt: no approval covers a task
@@ -71,7 +71,10 @@ struct ApprovalRule {
 
   // Takes over what another rule for the same request says, so that what remains allows nothing
   // that either alone would not: demands and those to be told add up, of two limits the lesser
-  // counts, and an exception (automatic, break_glass, task) stays only where both make it.
+  // counts, and an exception (automatic, break_glass, task) stays only where both make it:
+  // automatic rules of the same name with the lesser limits, the groups that both name, of a task
+  // the lesser of each. The order of merging makes no difference; factors and automatic rules are
+  // sorted after it.
   void merge(const ApprovalRule& other);
   bool operator==(const ApprovalRule&) const = default;
 };

@@ -5,7 +5,7 @@
 #include "base/duration.h"
 #include "base/encoding.h"
 #include "base/hcl_section.h"
-#include "policy/control_group_parser.h"
+#include "policy/approval_parser.h"
 #include "policy/policy.h"
 
 namespace curfew::policy {
@@ -112,10 +112,7 @@ Result<Permissions> parse_permissions(hcl::Section& section, const std::string& 
   if (out.pagination_limit < 0)
     return section.error("pagination_limit", "pagination_limit: expected 0 or more");
   ASSIGN_OR_RETURN(out.list_filter, section.text_or("list_scan_response_keys_filter_path", ""));
-  ASSIGN_OR_RETURN(const auto control_group, section.block("control_group"));
-  if (control_group) {
-    ASSIGN_OR_RETURN(out.approval, parse_control_group(*control_group, out.capabilities, what));
-  }
+  ASSIGN_OR_RETURN(out.approval, parse_approval(section, out.capabilities, what));
   return out;
 }
 

@@ -9,6 +9,12 @@ bool holds(const std::vector<std::string>& list, std::string_view text) {
   return std::find(list.begin(), list.end(), text) != list.end();
 }
 
+// `what`, unless `list`, which is sorted, has it.
+void add_once(std::vector<std::string>& list, const std::string& what) {
+  const auto place = std::lower_bound(list.begin(), list.end(), what);
+  if (place == list.end() || *place != what) list.insert(place, what);
+}
+
 }  // namespace
 
 Decision Rights::check(const Access& asked) const {
@@ -27,6 +33,31 @@ Decision Rights::check(const Access& asked) const {
   }
   out->sudo = sudo;
   return *out;
+}
+
+std::optional<ApprovalDemand> Rights::approval(const Access& asked) const {
+  Access access = asked;
+  const std::string whole = prefix_ + std::string(asked.path);
+  access.path = whole;
+  std::optional<ApprovalDemand> out;
+  std::vector<std::string> paths;
+  for (const auto& acl : acls_) {
+    const Decision decision = acl->check(access);
+    if (decision.allowed) continue;
+    if (!decision.needs_approval) return std::nullopt;
+    ApprovalRule rule = *decision.rule->permissions.approval;
+    std::erase_if(rule.factors, [needed = capability_for(access.operation)](const auto& factor) {
+      return !factor.controls(needed);
+    });
+    if (out)
+      out->rule.merge(rule);
+    else
+      out = ApprovalDemand{std::move(rule), {}, {}};
+    for (const std::string& policy : decision.rule->policies) add_once(out->policies, policy);
+    add_once(paths, decision.rule->path);
+  }
+  for (const std::string& path : paths) out->path += (out->path.empty() ? "" : ", ") + path;
+  return out;
 }
 
 std::vector<std::string> Rights::capabilities(std::string_view path) const {

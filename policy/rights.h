@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,13 @@
 #include "policy/decision.h"
 
 namespace curfew::policy {
+
+// Who must approve an access before it goes through, and under which terms.
+struct ApprovalDemand {
+  ApprovalRule rule;  // of all sets that ask; only with the factors that control the access
+  std::vector<std::string> policies;  // those that ask, sorted, each once
+  std::string path;                   // of their rules, with the prefix; several joined by ", "
+};
 
 // What a caller may do when several sets of rules bound him at once: his token's, the ceiling of
 // the agent that he is, those of the human he acts for. Only what every one of them allows is
@@ -26,6 +34,10 @@ class Rights {
   // one asks for approval and another denies, the denial counts. Allocates nothing without a
   // prefix.
   Decision check(const Access& access) const;
+
+  // What is asked for by all sets together where approvals are all that is missing; else nullopt:
+  // check() allows it, or denies it.
+  std::optional<ApprovalDemand> approval(const Access& access) const;
 
   // See Acl. Of several sets what all of them grant.
   std::vector<std::string> capabilities(std::string_view path) const;

@@ -108,7 +108,7 @@ TEST(PolicyParser, UnknownNamesAreErrorsWithTheirPlace) {
   EXPECT_TRUE(
       contains(parse_error("path \"x\" {\n  capabilites = [\"read\"]\n}"),
                "path \"x\": invalid key \"capabilites\" on line 2, column 3: expected one of "
-               "allowed_parameters, capabilities, comment, control_group,"));
+               "allowed_parameters, approval, capabilities, comment, control_group,"));
   EXPECT_TRUE(contains(
       parse_error(R"(path "x" { policy = "wriet" })"),
       "path \"x\": line 1, column 12: invalid policy \"wriet\": expected one of deny, read"));
