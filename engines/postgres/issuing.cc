@@ -87,12 +87,21 @@ Error creation_failed(Error error) {
 
 }  // namespace
 
+Result<Terms> terms_of(const IssueRequest& request, const LeaseRole& role) {
+  ASSIGN_OR_RETURN(const Millis ttl, Fields(request.data).duration_or("ttl", Millis{0}));
+  return Terms{role.default_ttl, role.max_ttl, ttl, true};
+}
+
+std::string password_policy_of(const LeaseRole& role, const TargetConfig& config) {
+  return role.password_policy().empty() ? config.password_policy : role.password_policy();
+}
+
 Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
                              const TargetConfig& config, WallTime now, Random& random) {
   ASSIGN_OR_RETURN(const auto facts,
                    examine_statements("creation_statements", role.creation_statements));
   if (facts.empty) return Error{Errc::kRefused, "empty creation statements"};
-  ASSIGN_OR_RETURN(const Millis ttl, Fields(request.data).duration_or("ttl", Millis{0}));
+  ASSIGN_OR_RETURN(const Terms terms, terms_of(request, role));
 
   LeaseHandle lease{config.name, default_username(role.name, request.lease_id)};
   if (const std::string text = config.username_template(); !text.empty()) {
@@ -109,14 +118,10 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.human = request.attribution.human;
   lease.sub_agent = request.attribution.sub_agent;
   lease.requested_by = request.attribution.display_name;
-  const std::string policy =
-      role.password_policy().empty() ? config.password_policy : role.password_policy();
   return IssuePlan{
-      role.name,
-      lease.to_handle(),
-      {role.default_ttl, role.max_ttl, ttl, true},
+      role.name, lease.to_handle(), terms,
       Json{{"statements", join_statements(role.creation_statements)},
-           {"password_policy", policy},
+           {"password_policy", password_policy_of(role, config)},
            {"scram_iterations", config.scram_iterations()},
            {"grants_on_objects", facts.grants_on_objects},
            {"changes_session", facts.changes_session},

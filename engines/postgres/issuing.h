@@ -14,6 +14,12 @@
 
 namespace curfew::engines::postgres {
 
+// How long a lease of `role` may live. kInvalidArgument: the request's ttl cannot be read.
+Result<Terms> terms_of(const IssueRequest& request, const LeaseRole& role);
+
+// The role's own policy, or its target's; empty: the default.
+std::string password_policy_of(const LeaseRole& role, const TargetConfig& config);
+
 // What a lease of `role` will be: its database role's name, its times and its statements. Pure but
 // for `random`. kRefused: the role has no creation statements. kInvalidArgument: the request's ttl,
 // or the username_template, cannot be used.

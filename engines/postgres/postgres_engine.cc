@@ -5,6 +5,7 @@
 #include "engines/postgres/batch_revocation.h"
 #include "engines/postgres/config.h"
 #include "engines/postgres/config_paths.h"
+#include "engines/postgres/foresight.h"
 #include "engines/postgres/identify.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_transaction.h"
@@ -89,6 +90,7 @@ class PostgresEngine final : public SecretEngine, public WithInventory, public I
 
   Result<std::optional<bool>> exists(const Call& call) const override;
   Result<IssuePlan> plan(const IssueRequest& request, Random& random) const override;
+  Result<Foreseen> foresee(const IssueRequest& request) const override;
   Result<Issued> apply(const DurableIntent& intent, const CallContext& context) override;
   Result<Receipt> revoke(const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                          const CallContext& context) override;
@@ -107,6 +109,12 @@ class PostgresEngine final : public SecretEngine, public WithInventory, public I
   Result<std::vector<Sighting>> identify(const Sought& sought, const CallContext& context) override;
 
  private:
+  // What a request is for; refuses what no lease is to be made of.
+  struct Wanted {
+    LeaseRole role;
+    TargetConfig config;
+  };
+  Result<Wanted> wanted(const IssueRequest& request) const;
   Result<std::shared_ptr<Pool>> pool_of(const std::string& target);
   // The same for what changes something there,
   Result<std::shared_ptr<Pool>> pool_in_charge(const std::string& target, SteadyTime deadline);
@@ -140,13 +148,13 @@ Result<std::optional<bool>> PostgresEngine::exists(const Call& call) const {
   return std::optional{stored.has_value()};
 }
 
-Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& random) const {
+Result<PostgresEngine::Wanted> PostgresEngine::wanted(const IssueRequest& request) const {
   const auto name = request.params.find("name");
   if (name == request.params.end())
     return Error{Errc::kUnsupportedPath, "credentials are read at creds/<role>"};
-  ASSIGN_OR_RETURN(const auto role, load_role(services_.storage, name->second));
+  ASSIGN_OR_RETURN(auto role, load_role(services_.storage, name->second));
   if (!role) return Error{Errc::kInvalidArgument, "unknown role: " + name->second};
-  ASSIGN_OR_RETURN(const auto config, load_config(services_.storage, role->db_name));
+  ASSIGN_OR_RETURN(auto config, load_config(services_.storage, role->db_name));
   if (!config)
     return Error{Errc::kRefused, fmt::format("failed to find entry for connection with name: "
                                              "\"{}\"",
@@ -155,7 +163,17 @@ Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& rand
     return Error{Errc::kRefused, fmt::format("\"{}\" is not an allowed role", role->name)};
   RETURN_IF_ERROR(markers_.refusal(role->db_name));
   RETURN_IF_ERROR(role->check_context(request.attribution));
-  return plan_issue(request, *role, *config, services_.clock.wall(), random);
+  return Wanted{std::move(*role), std::move(*config)};
+}
+
+Result<IssuePlan> PostgresEngine::plan(const IssueRequest& request, Random& random) const {
+  ASSIGN_OR_RETURN(const Wanted made_of, wanted(request));
+  return plan_issue(request, made_of.role, made_of.config, services_.clock.wall(), random);
+}
+
+Result<Foreseen> PostgresEngine::foresee(const IssueRequest& request) const {
+  ASSIGN_OR_RETURN(const Wanted made_of, wanted(request));
+  return foresee_issue(request, made_of.role, made_of.config);
 }
 
 Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {

@@ -35,7 +35,7 @@ std::string warning_of(const Grant& grant, const std::optional<KeyRecord>& recor
 StaticKeyEngine::StaticKeyEngine(Services services)
     : services_(std::move(services)), routes_(make_routes()) {}
 
-Result<IssuePlan> StaticKeyEngine::plan(const IssueRequest& request, Random&) const {
+Result<StaticKeyEngine::Wanted> StaticKeyEngine::wanted(const IssueRequest& request) const {
   const auto name = request.params.find("name");
   if (name == request.params.end())
     return Error{Errc::kInvalidArgument, "missing name of a key: read creds/<name>"};
@@ -48,14 +48,33 @@ Result<IssuePlan> StaticKeyEngine::plan(const IssueRequest& request, Random&) co
   if (!record)
     return Error{Errc::kInvalidArgument,
                  "unknown key \"" + name->second + "\": list keys/ for the names there are"};
+  const Terms terms{.ttl = record->default_ttl,
+                    .max_ttl = record->max_ttl,
+                    .requested_ttl = requested,
+                    .renewable = true};
+  return Wanted{name->second, std::move(*record), terms};
+}
+
+Result<IssuePlan> StaticKeyEngine::plan(const IssueRequest& request, Random&) const {
+  ASSIGN_OR_RETURN(const Wanted key, wanted(request));
   return IssuePlan{
-      .role = name->second,
-      .handle = handle_of(Grant{request.lease_id, name->second, record->current_version}),
-      .terms = Terms{.ttl = record->default_ttl,
-                     .max_ttl = record->max_ttl,
-                     .requested_ttl = requested,
-                     .renewable = true},
+      .role = key.name,
+      .handle = handle_of(Grant{request.lease_id, key.name, key.record.current_version}),
+      .terms = key.terms,
       .work = nullptr};
+}
+
+// A new version of the key is what was approved, too: keys are there to be changed.
+Result<Foreseen> StaticKeyEngine::foresee(const IssueRequest& request) const {
+  ASSIGN_OR_RETURN(const Wanted key, wanted(request));
+  const Json about{{"key", key.name},
+                   {"type", key.record.type},
+                   {"description", key.record.description},
+                   {"metadata", key.record.metadata}};
+  Json content = about;
+  content["default_ttl_ms"] = key.record.default_ttl.count();
+  content["max_ttl_ms"] = key.record.max_ttl.count();
+  return Foreseen{key.name, key.name, key.terms, about, std::move(content)};
 }
 
 Result<Issued> StaticKeyEngine::apply(const DurableIntent& intent, const CallContext& context) {

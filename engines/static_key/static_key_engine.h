@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engines/engine.h"
+#include "engines/static_key/key_record.h"
 
 namespace curfew::engines::static_key {
 
@@ -16,6 +17,7 @@ class StaticKeyEngine final : public SecretEngine {
   Result<std::optional<bool>> exists(const Call& call) const override;
 
   Result<IssuePlan> plan(const IssueRequest& request, Random& random) const override;
+  Result<Foreseen> foresee(const IssueRequest& request) const override;
   Result<Issued> apply(const DurableIntent& intent, const CallContext& context) override;
   Result<Receipt> revoke(const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                          const CallContext& context) override;
@@ -26,6 +28,13 @@ class StaticKeyEngine final : public SecretEngine {
   Result<std::vector<Handle>> list_owned(const CallContext& context) override;
 
  private:
+  // The key that a request names, and how long a lease of it may live.
+  struct Wanted {
+    std::string name;
+    KeyRecord record;
+    Terms terms;
+  };
+  Result<Wanted> wanted(const IssueRequest& request) const;
   // static_key_paths.cc
   std::vector<CallRoutes::Route> make_routes();
   Result<Reply> read_key(const Call& call) const;
