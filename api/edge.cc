@@ -59,36 +59,90 @@ void add_headers(std::vector<broker::AnswerHeader>& more, HttpResponse& response
   }
 }
 
+HttpResponse stream_response(const broker::Stream& stream) {
+  auto out = std::make_shared<HttpStream>();
+  out->open = stream.open;
+  out->heartbeat = stream.heartbeat;
+  out->time = stream.time;
+  HttpResponse response;
+  response.content_type = stream.content_type;
+  response.stream = std::move(out);
+  return response;
+}
+
 }  // namespace
+
+// What outlives the broker's look at a request.
+struct Edge::Asked {
+  std::string id;
+  std::string path;
+  Operation operation = Operation::kRead;
+  bool head = false;
+  std::string name_space;                  // as sent
+  std::function<broker::Request()> again;  // the request as it came
+};
+
+HttpResponse Edge::finished(HttpResponse response, const Asked& asked) {
+  if (!asked.name_space.empty()) response.headers.push_back({kNamespaceHeader, asked.name_space});
+  return response;
+}
 
 HttpResponse Edge::serve(HttpRequest http) {
   HttpResponse response = serve_request(http);
-  if (const std::string* name_space = http.header(kNamespaceHeader))
-    if (!name_space->empty()) response.headers.push_back({kNamespaceHeader, *name_space});
   wipe(http);
   return response;
 }
 
 HttpResponse Edge::serve_request(const HttpRequest& http) {
+  auto asked = std::make_shared<Asked>();
+  if (const std::string* name_space = http.header(kNamespaceHeader))
+    asked->name_space = *name_space;
   auto request = read_request(http, random_);
-  if (!request) return error_response(request.error());
-  const std::string id = request->id;
-  const std::string path = request->path;
-  const Operation operation = request->operation;
+  if (!request) return finished(error_response(request.error()), *asked);
+  asked->id = request->id;
+  asked->path = request->path;
+  asked->operation = request->operation;
+  asked->head = http.method == "HEAD";
+  // Hardly any request is put on hold, so it is not copied before the broker says so.
+  asked->again = [&] { return *read_request(http, random_); };
+  return handle(std::move(*request), std::move(asked));
+}
+
+HttpResponse Edge::handle(broker::Request request, std::shared_ptr<Asked> asked) {
   std::vector<broker::AnswerHeader> more;
-  request->answer_headers = &more;
-  auto handled = handler_.handle(std::move(*request));
+  request.answer_headers = &more;
+  auto handled = handler_.handle(std::move(request));
   if (!handled) {
-    log_failure(id, path, handled.error());
+    log_failure(asked->id, asked->path, handled.error());
     HttpResponse response = error_response(handled.error());
     add_headers(more, response);
+    return finished(std::move(response), *asked);
+  }
+  if (handled->hold) {
+    HttpResponse response;
+    response.hold = keep(std::move(*handled->hold), std::move(asked));
     return response;
   }
   Delivery delivery(handler_, std::move(*handled));
-  HttpResponse response = write_response(delivery.response(), id, operation);
+  HttpResponse response = delivery.response().stream != nullptr
+                              ? stream_response(*delivery.response().stream)
+                              : write_response(delivery.response(), asked->id, asked->operation);
   add_headers(more, response);
-  if (http.method != "HEAD") response.undelivered = delivery.pass_on();
-  return response;
+  if (!asked->head) response.undelivered = delivery.pass_on();
+  return finished(std::move(response), *asked);
+}
+
+HttpHold Edge::keep(broker::Hold hold, std::shared_ptr<Asked> asked) {
+  auto request = std::make_shared<broker::Request>(asked->again());
+  request->id = asked->id;
+  request->resumed = true;
+  asked->again = [request] { return *request; };
+  return {std::move(hold.subscribe), hold.time,
+          [this, request, asked = std::move(asked)](Millis left) {
+            broker::Request again = *request;
+            again.hold_left = left;
+            return handle(std::move(again), asked);
+          }};
 }
 
 void Edge::log_failure(const std::string& id, const std::string& path, const Error& error) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "api/http_types.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -16,11 +18,16 @@ class Edge {
 
   // Every outcome is an answer. What went wrong inside (not what the caller did wrong) is logged
   // with the request's id. An answer that nobody got is reported to the broker; so is one to HEAD
-  // that carries a lease or a token, since HEAD never shows the body.
+  // that carries a lease or a token, since HEAD never shows the body. A request that the broker
+  // puts on hold is kept in the answer's HttpHold.
   HttpResponse serve(HttpRequest http);
 
  private:
+  struct Asked;
   HttpResponse serve_request(const HttpRequest& http);
+  HttpResponse handle(broker::Request request, std::shared_ptr<Asked> asked);
+  static HttpResponse finished(HttpResponse response, const Asked& asked);
+  HttpHold keep(broker::Hold hold, std::shared_ptr<Asked> asked);
   void log_failure(const std::string& id, const std::string& path, const Error& error);
 
   broker::Handler& handler_;

@@ -25,6 +25,7 @@ const char* reason_phrase(int status) {
     case 405: return "Method Not Allowed";
     case 406: return "Not Acceptable";
     case 408: return "Request Timeout";
+    case 409: return "Conflict";
     case 412: return "Precondition Failed";
     case 413: return "Content Too Large";
     case 415: return "Unsupported Media Type";
@@ -67,7 +68,8 @@ std::string format_http_date(WallTime time) {
       second_of_day % 60);
 }
 
-std::string write_head(const HttpResponse& response, bool keep_alive, WallTime now) {
+std::string write_head(const HttpResponse& response, bool keep_alive, WallTime now,
+                       Framing framing) {
   std::string head =
       fmt::format("HTTP/1.1 {} {}\r\nCache-Control: no-store\r\nContent-Type: {}\r\nDate: {}\r\n",
                   response.status, reason_phrase(response.status),
@@ -77,7 +79,9 @@ std::string write_head(const HttpResponse& response, bool keep_alive, WallTime n
   for (const HttpHeader& header : response.headers)
     if (is_token(header.name) && is_value(header.value))
       fmt::format_to(out, "{}: {}\r\n", header.name, header.value);
-  if (response.status != 204 && response.status != 304)
+  if (framing == Framing::kChunks)
+    head += "Transfer-Encoding: chunked\r\n";
+  else if (framing == Framing::kLength && response.status != 204 && response.status != 304)
     fmt::format_to(out, "Content-Length: {}\r\n", response.body.size());
   fmt::format_to(out, "Connection: {}\r\n\r\n", keep_alive ? "keep-alive" : "close");
   return head;

@@ -76,6 +76,7 @@ struct HttpParser::Impl {
     for (const auto& field : message.base())
       request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
     keep_alive = message.keep_alive();
+    takes_chunks = message.version() >= 11;
     if (const std::string* expect = request.header("Expect")) {
       expects_continue = equal_ignoring_case(*expect, "100-continue");
       if (!expects_continue) refusal = Refusal{417, "only \"Expect: 100-continue\" is known"};
@@ -88,6 +89,7 @@ struct HttpParser::Impl {
   HttpRequest request;
   bool header_kept = false;
   bool keep_alive = false;
+  bool takes_chunks = false;
   bool expects_continue = false;
 };
 
@@ -142,6 +144,9 @@ bool HttpParser::expects_continue() const {
 }
 bool HttpParser::is_head() const {
   return impl_->request.method == "HEAD";
+}
+bool HttpParser::takes_chunks() const {
+  return impl_->takes_chunks;
 }
 std::size_t HttpParser::body_bytes() const {
   return impl_->parser.get().body().size();

@@ -42,6 +42,7 @@ class HttpParser {
   bool keep_alive() const;        // the client means to send another request
   bool expects_continue() const;  // it waits for "100 Continue" before it sends the body
   bool is_head() const;
+  bool takes_chunks() const;  // HTTP/1.1: the answer may come in chunks
 
   std::size_t body_bytes() const;  // read so far
 

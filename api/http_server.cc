@@ -277,6 +277,8 @@ HttpServerStats HttpServer::stats() const {
   stats.body_bytes = impl_->body_bytes;
   stats.running = impl_->pool.running();
   stats.waiting = impl_->pool.waiting();
+  stats.holds = impl_->holds;
+  stats.streams = impl_->streams;
   stats.requests = impl_->requests;
   stats.overloads = impl_->overloads;
   const std::scoped_lock lock(impl_->mutex);

@@ -29,12 +29,17 @@ struct HttpServerOptions {
   std::size_t connections_max = 4096;                    // beyond: 503 and closed
   std::size_t workers = 64;                              // requests that are handled at once
   std::size_t waiting_max = 256;                         // requests that wait; beyond: 503
+  std::size_t holds_max = 2000;                          // see HttpHold; beyond: 503
+  std::size_t streams_max = 2000;                        // see HttpStream; beyond: 503
+  std::size_t stream_bytes_max = 64 * 1024;  // a stream's unsent bytes; beyond: it is cut off
   std::size_t io_threads = 2;
   Millis handshake_timeout{10'000};
   Millis idle_timeout{120'000};   // until the first byte of a request
   Millis header_timeout{10'000};  // from the first byte to the end of the headers
   Millis body_timeout{60'000};    // from there to the end of the body
-  Millis write_timeout{30'000};   // for the whole answer
+  Millis write_timeout{30'000};   // for the whole answer, or what there is of a stream
+  Millis hold_time_max{55'000};   // for a request to be on hold, all its holds together
+  Millis heartbeat{15'000};       // of a stream in which nothing happens
   Millis linger_timeout{2'000};   // for the client to take note of a closing connection
   Millis settle_timeout{5'000};   // for the client's system to acknowledge the last answer
 };
@@ -44,6 +49,8 @@ struct HttpServerStats {
   std::size_t body_bytes = 0;   // of requests, held now
   std::size_t running = 0;      // requests in handlers now
   std::size_t waiting = 0;      // requests that wait for a worker now
+  std::size_t holds = 0;        // requests on hold now
+  std::size_t streams = 0;      // open now
   std::uint64_t requests = 0;   // that reached a handler, since the start
   std::uint64_t overloads = 0;  // requests and connections that a bound turned away
 };
@@ -71,8 +78,9 @@ class HttpServer {
   Status reload_certificates();
 
   // Accepts nothing more, lets the requests that have begun finish within `grace`, then cuts off
-  // the rest. Waits for handlers that still run: they cannot be interrupted. Their answers count as
-  // undelivered. Idempotent. Not to be called from a handler.
+  // the rest. Requests on hold are asked again, for the last time; streams end. Waits for handlers
+  // that still run: they cannot be interrupted. Their answers count as undelivered. Idempotent. Not
+  // to be called from a handler.
   void stop(Millis grace);
 
   HttpServerStats stats() const;

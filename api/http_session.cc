@@ -67,6 +67,7 @@ void HttpSession::note_remote() {
 void HttpSession::stop_soon() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     if (self->phase_ == Phase::kIdle) return self->stop_reading();
+    self->stop_waiting();
     if (self->phase_ == Phase::kHandshake) self->close();
   });
 }
@@ -219,9 +220,10 @@ void HttpSession::write_continue() {
   }
 }
 
-HttpResponse HttpSession::call_handler(SessionHost& host, HttpRequest request) {
+HttpResponse HttpSession::call_handler(SessionHost& host,
+                                       const std::function<HttpResponse()>& handler) {
   try {
-    return host.handler(std::move(request));
+    return handler();
   } catch (const std::exception& error) {
     host.log.error("a request handler threw", {{"error", error.what()}});
   } catch (...) {
@@ -234,6 +236,9 @@ void HttpSession::dispatch() {
   phase_ = Phase::kHandling;
   disarm();
   keep_alive_ = parser_->keep_alive();
+  takes_chunks_ = parser_->takes_chunks();
+  hold_limit_ = {};
+  hold_over_ = false;
   auto request = std::make_shared<HttpRequest>(parser_->take());
   request->remote_address = remote_address_;
   request->remote_port = remote_port_;
@@ -246,10 +251,8 @@ void HttpSession::dispatch() {
   const bool taken = host_.pool.try_submit([self = shared_from_this(), request] {
     if (self->abandoned_) return;
     ++self->host_.requests;
-    HttpResponse response = call_handler(self->host_, std::move(*request));
-    asio::post(self->socket_.get_executor(), [self, response = std::move(response)]() mutable {
-      self->answer(std::move(response));
-    });
+    SessionHost& host = self->host_;
+    self->conclude(call_handler(host, [&] { return host.handler(std::move(*request)); }));
   });
   if (taken) return;
   ++host_.overloads;
@@ -267,7 +270,8 @@ void HttpSession::answer(HttpResponse response) {
   response_ = std::move(response);
   close_after_ = !keep_alive_ || response_.close || host_.stopping;
   if (response_.status == 204 || response_.status == 304) response_.body.clear();
-  out_ = write_head(response_, !close_after_, host_.clock.wall());
+  const Framing framing = response_.stream == nullptr ? Framing::kLength : Framing::kClose;
+  out_ = write_head(response_, !close_after_, host_.clock.wall(), framing);
   std::array<asio::const_buffer, 2> buffers;
   if (!head_only_) {
     if (response_.body.size() <= kJoinedBodyBytesMax) {
@@ -314,7 +318,11 @@ void HttpSession::on_written(const ErrorCode& error) {
 // Deadlines move several times in each request, and mostly later: the timer that runs is left
 // alone then, and looks for the deadline when it fires.
 void HttpSession::arm(Millis timeout) {
-  deadline_ = SessionClock::now() + timeout;
+  arm_at(SessionClock::now() + timeout);
+}
+
+void HttpSession::arm_at(SessionClock::time_point deadline) {
+  deadline_ = deadline;
   if (!timer_runs_ || timer_.expiry() > deadline_) start_timer();
 }
 
@@ -355,6 +363,8 @@ void HttpSession::on_timeout() {
       socket_.shutdown(Tcp::socket::shutdown_both, ignored);
       socket_.cancel(ignored);
       return;
+    case Phase::kHolding:
+    case Phase::kStreaming: return on_waiting_timeout();
     case Phase::kFlushing: return flush();
     case Phase::kLingering: return end();
     case Phase::kSettling: return settle();

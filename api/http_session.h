@@ -39,12 +39,14 @@ struct SessionHost {
   WorkerPool pool;
   std::atomic<bool> stopping = false;
   std::atomic<std::size_t> body_bytes = 0;  // held by all connections
+  std::atomic<std::size_t> holds = 0;
+  std::atomic<std::size_t> streams = 0;
   std::atomic<std::uint64_t> requests = 0;
   std::atomic<std::uint64_t> overloads = 0;
 };
 
-// One connection, from accept to close. Everything but the constructor and the four functions for
-// other threads runs on the socket's strand; handlers run on the host's pool.
+// One connection, from accept to close. Everything but the constructor, the four functions for
+// other threads and conclude() runs on the socket's strand; handlers run on the host's pool.
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   using Tcp = boost::asio::ip::tcp;
@@ -72,6 +74,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     kIdle,
     kReading,
     kHandling,
+    kHolding,
+    kStreaming,
     kWriting,
     kFlushing,
     kLingering,
@@ -90,10 +94,34 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   bool account_body();
   void write_continue();
   void dispatch();
-  static HttpResponse call_handler(SessionHost& host, HttpRequest request);
+  static HttpResponse call_handler(SessionHost& host, const std::function<HttpResponse()>& handler);
+  void conclude(HttpResponse response);
   void answer(HttpResponse response);
   void refuse(int status, const char* message);
   void on_written(const ErrorCode& error);
+
+  // Answers that wait. The first three run on a worker.
+  struct Waiting;
+  std::shared_ptr<Waiting> begin_waiting(HttpResponse& response);
+  void subscribe(const std::shared_ptr<Waiting>& waiting, HttpHold& hold);
+  void open(Waiting& waiting, const HttpStream& stream);
+  void wait(std::shared_ptr<Waiting> waiting, HttpResponse response);
+  void hold();
+  void on_wake(const std::shared_ptr<Waiting>& waiting);
+  void resume();
+  void start_stream(HttpResponse response);
+  void pump();
+  void write_stream(std::string bytes);
+  void on_stream_written(const ErrorCode& error);
+  void finish_stream();
+  void cut_off(const char* why);
+  void stop_waiting();
+  void watch();
+  void on_readable();
+  void arm_waiting();
+  void on_waiting_timeout();
+  void let_go();
+  void release_buffers();
 
   void linger();
   void flush();
@@ -110,6 +138,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void forget_confirmed();
 
   void arm(Millis timeout);
+  void arm_at(SessionClock::time_point deadline);
   void disarm();
   void start_timer();
   void stop_timer();
@@ -141,6 +170,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::size_t body_accounted_ = 0;
   bool keep_alive_ = false;
   bool head_only_ = false;
+  bool takes_chunks_ = false;
 
   HttpResponse response_;
   std::string out_;
@@ -148,6 +178,11 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   // Answers whose last bytes may still be on their way, oldest first.
   std::deque<std::function<void()>> unconfirmed_;
   int wait_rounds_left_ = 0;
+
+  std::shared_ptr<Waiting> waiting_;     // in kHolding and kStreaming
+  bool watching_ = false;                // the socket tells when there is something to read
+  SessionClock::time_point hold_limit_;  // of this request; the clock's zero: it was not on hold
+  bool hold_over_ = false;               // it was told that it cannot be on hold again
 };
 
 }  // namespace curfew::api

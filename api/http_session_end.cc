@@ -92,6 +92,7 @@ void HttpSession::reset_on_close() {
 
 void HttpSession::close() {
   phase_ = Phase::kDead;
+  let_go();
   stop_timer();
   {
     const std::scoped_lock lock(closing_);

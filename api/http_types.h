@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "broker/peer_certificate.h"
 
 namespace curfew::api {
@@ -39,6 +41,35 @@ struct HttpRequest {
   std::size_t header_count(std::string_view name) const;
 };
 
+struct HttpResponse;
+
+// The answer is not there yet. The server keeps the connection without a thread, and asks again
+// when something has happened or the time is over.
+struct HttpHold {
+  // Called once, on a thread that may block. Calls `wake` when it is time to ask again: from any
+  // thread, also before it returns; more than once does no harm. What it gives is let go, on a
+  // thread that may block, before the server asks again and when the client goes away.
+  std::function<std::shared_ptr<void>(std::function<void()> wake)> subscribe;
+  Millis time{0};  // from now; cut down to HttpServerOptions::hold_time_max
+  // Gives the answer, which may be another hold; called at most once, as a HttpHandler is. `left`:
+  // how long that one may take, 0: no longer at all.
+  std::function<HttpResponse(Millis left)> resume;
+};
+
+// A body whose pieces come as they come about. The connection is closed when it ends.
+struct HttpStream {
+  // Called once, on a thread that may block; not for HEAD. Calls `send` with each piece, from any
+  // thread, one at a time, also before it returns, and `end` when there will be no more; neither
+  // blocks. What it gives is let go, on a thread that may block, when the stream ends for whatever
+  // reason; calls after that do nothing.
+  std::function<std::shared_ptr<void>(std::function<void(std::string piece)> send,
+                                      std::function<void()> end)>
+      open;
+  std::string heartbeat =
+      {};          // a piece that says nothing, for when there is none to send; or empty
+  Millis time{0};  // it ends then at the latest, from now
+};
+
 // One answer. Content-Length, Date, Connection and Cache-Control are the server's business.
 struct HttpResponse {
   int status = 200;
@@ -49,6 +80,8 @@ struct HttpResponse {
   // Called at most once, on a thread that may block, when the client certainly or probably did not
   // get the whole answer: it went away, stopped reading, or never acknowledged the last bytes.
   std::function<void()> undelivered = {};
+  std::optional<HttpHold> hold = {};              // the rest means nothing
+  std::shared_ptr<const HttpStream> stream = {};  // in the place of `body`
 };
 
 // Answers a request. Called from many threads at once; may block; whatever it throws becomes a

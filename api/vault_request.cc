@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "api/form.h"
 #include "base/duration.h"
@@ -21,6 +23,7 @@ constexpr std::size_t kSessionBytesMax = 256;
 constexpr std::size_t kTicketBytesMax = 256;
 constexpr std::size_t kTraceparentBytesMax = 128;
 constexpr Millis kWrapTtlMax = std::chrono::hours{768};  // as long as anything may live
+constexpr Millis kWaitMax{50'000};                       // proxies lose patience after a minute
 constexpr std::size_t kIdempotencyKeyMin = 8;
 constexpr std::size_t kIdempotencyKeyMax = 128;
 
@@ -204,6 +207,40 @@ Result<std::string> read_idempotency_key(const HttpRequest& http) {
   return *value;
 }
 
+// The seconds of "wait=20". A number that is too large for any type asks for long enough; what is
+// not a number asks for nothing.
+Millis read_wait(std::string_view text) {
+  if (text.size() >= 2 && text.front() == '"' && text.back() == '"')
+    text = text.substr(1, text.size() - 2);
+  const char* const end = text.data() + text.size();
+  unsigned seconds = 0;
+  const auto read = std::from_chars(text.data(), end, seconds);
+  if (read.ptr != end) return Millis{0};
+  if (read.ec == std::errc::result_out_of_range) return kWaitMax;
+  return std::min<Millis>(kWaitMax, Seconds{seconds});
+}
+
+// The preferences of RFC 7240 that mean something here. The first of a name counts; what cannot be
+// read is passed over, as that standard says.
+void read_preferences(const HttpRequest& http, Request& out) {
+  bool waits = false;
+  for (const HttpHeader& header : http.headers) {
+    if (!equal_ignoring_case(header.name, "Prefer")) continue;
+    std::string_view rest = header.value;
+    while (!rest.empty()) {
+      const std::string_view item = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+      const std::string_view preference = item.substr(0, item.find(';'));
+      const auto equals = std::min(preference.find('='), preference.size());
+      const std::string_view name = trimmed(preference.substr(0, equals));
+      if (equal_ignoring_case(name, "respond-async")) out.responds_async = true;
+      if (equal_ignoring_case(name, "wait") && !std::exchange(waits, true))
+        out.hold_left =
+            read_wait(trimmed(preference.substr(std::min(equals + 1, preference.size()))));
+    }
+  }
+}
+
 Status read_headers(const HttpRequest& http, Request& out) {
   ASSIGN_OR_RETURN(out.token, read_token(http));
   ASSIGN_OR_RETURN(out.wrap_ttl, read_wrap_ttl(http));
@@ -215,6 +252,7 @@ Status read_headers(const HttpRequest& http, Request& out) {
   ASSIGN_OR_RETURN(out.session, text_header(http, "X-Curfew-Session", kSessionBytesMax));
   ASSIGN_OR_RETURN(out.ticket, text_header(http, "X-Curfew-Ticket", kTicketBytesMax));
   ASSIGN_OR_RETURN(out.idempotency_key, read_idempotency_key(http));
+  read_preferences(http, out);
   auto traceparent = text_header(http, "traceparent", kTraceparentBytesMax);
   if (traceparent) out.traceparent = std::move(*traceparent);
   return ok();

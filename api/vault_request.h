@@ -17,7 +17,9 @@ namespace curfew::api {
 //   kInvalidArgument                  a path, body, query or header that cannot be read
 //
 // A namespace is given without its outer slashes ("team/a/" is "team/a"); a list request's path
-// always ends in '/'. A malformed traceparent is dropped, as its standard says.
+// always ends in '/'. A malformed traceparent is dropped, as its standard says; so are
+// preferences ("Prefer: wait=20, respond-async") that cannot be read. A longer wait than 50 seconds
+// is one of 50 seconds.
 Result<broker::Request> read_request(const HttpRequest& http, Random& random);
 
 }  // namespace curfew::api

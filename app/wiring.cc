@@ -37,6 +37,8 @@ std::vector<broker::Metric> edge_metrics(const Program& program) {
   return {{"curfew_http_connections", "Connections open now.", figure(stats.connections)},
           {"curfew_http_requests_running", "Requests being handled now.", figure(stats.running)},
           {"curfew_http_requests_waiting", "Requests waiting for a thread.", figure(stats.waiting)},
+          {"curfew_http_holds", "Requests on hold now.", figure(stats.holds)},
+          {"curfew_http_streams", "Streams of events open now.", figure(stats.streams)},
           {"curfew_http_requests_total", "Requests since the start.", figure(stats.requests)},
           {"curfew_http_overloads_total", "Requests and connections turned away by a bound.",
            figure(stats.overloads)}};

@@ -15,6 +15,15 @@ TEST(HttpHeadTest, WritesWhatClientsRead) {
             "Content-Length: 13\r\nConnection: keep-alive\r\n\r\n");
 }
 
+TEST(HttpHeadTest, SaysHowABodyWithoutALengthEnds) {
+  const std::string chunks = write_head({}, false, WallTime{}, Framing::kChunks);
+  EXPECT_NE(chunks.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos);
+  EXPECT_EQ(chunks.find("Content-Length"), std::string::npos);
+  const std::string closed = write_head({}, false, WallTime{}, Framing::kClose);
+  EXPECT_EQ(closed.find("Transfer-Encoding"), std::string::npos);
+  EXPECT_EQ(closed.find("Content-Length"), std::string::npos);
+}
+
 TEST(HttpHeadTest, AStatusWithoutANameIsStillALine) {
   HttpResponse response;
   response.status = 473;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace curfew::api::testing {
 
@@ -128,6 +129,34 @@ RawAnswer RawClient::read(bool head) {
   buffer_.erase(0, size);
   answer.status = std::stoi(answer.head.substr(9, 3));
   return answer;
+}
+
+std::optional<std::string> RawClient::read_chunk() {
+  std::size_t size = 0;
+  std::size_t start = 0;
+  for (;;) {
+    const std::size_t line = buffer_.find("\r\n");
+    if (line != std::string::npos) {
+      size = std::stoul(buffer_, nullptr, 16);
+      start = line + 2;
+      if (buffer_.size() >= start + size + 2) break;
+    }
+    const std::string more = read_some();
+    if (more.empty()) return std::nullopt;
+    buffer_ += more;
+  }
+  std::string chunk = buffer_.substr(start, size);
+  buffer_.erase(0, start + size + 2);
+  return chunk;
+}
+
+std::string RawClient::read_to_end() {
+  std::string all = std::exchange(buffer_, {});
+  for (;;) {
+    const std::string more = read_some();
+    if (more.empty()) return all;
+    all += more;
+  }
 }
 
 bool RawClient::wait_for_close() {

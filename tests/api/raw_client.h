@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,11 @@ class RawClient {
   // The next answer. `head`: it answers HEAD, so no body follows.
   RawAnswer read(bool head = false);
   RawAnswer exchange(std::string_view bytes) { return send(bytes) ? read() : RawAnswer{}; }
+  // After read(): the next chunk of a body that comes in chunks. Empty: the last one. nullopt: the
+  // connection ended before that, or nothing came in time.
+  std::optional<std::string> read_chunk();
+  // All that comes until the server closes the connection, or nothing more in time.
+  std::string read_to_end();
   // True once the server has closed the connection; discards what comes before that.
   bool wait_for_close();
   // One read from the socket, for tests of timing. Empty: closed or nothing in time.

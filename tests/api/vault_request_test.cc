@@ -274,6 +274,27 @@ TEST_F(VaultRequestTest, AnIdempotencyKeyIsOneWordOfPrintableCharacters) {
             Errc::kInvalidArgument);
 }
 
+TEST_F(VaultRequestTest, PreferencesSayHowLongTheCallerWaits) {
+  const auto prefer = [this](std::vector<std::string> values) {
+    std::vector<HttpHeader> headers;
+    for (std::string& value : values) headers.push_back({"prefer", std::move(value)});
+    auto request = read(http("GET", "/v1/a", "", headers));
+    EXPECT_TRUE(request);
+    return std::pair{request->hold_left, request->responds_async};
+  };
+  using Wait = std::pair<Millis, bool>;
+  EXPECT_EQ(prefer({}), Wait(Millis{0}, false));
+  EXPECT_EQ(prefer({"wait=20"}), Wait(Millis{20'000}, false));
+  EXPECT_EQ(prefer({"respond-async, WAIT = \"7\"; x=y"}), Wait(Millis{7'000}, true));
+  EXPECT_EQ(prefer({"handling=lenient", "Respond-Async", "wait=1, wait=2"}),
+            Wait(Millis{1'000}, true));
+  EXPECT_EQ(prefer({"wait=51"}), Wait(Millis{50'000}, false));
+  EXPECT_EQ(prefer({"wait=99999999999999999999"}), Wait(Millis{50'000}, false));
+  for (const char* nothing :
+       {"wait", "wait=", "wait=-1", "wait=1s", "wait=\"", "waiter=3", ",,;=,"})
+    EXPECT_EQ(prefer({nothing}), Wait(Millis{0}, false)) << nothing;
+}
+
 TEST_F(VaultRequestTest, EveryRequestHasItsOwnId) {
   const std::string first = read(http("GET", "/v1/a"))->id;
   const std::string second = read(http("GET", "/v1/a"))->id;
