@@ -253,6 +253,7 @@ Status read_headers(const HttpRequest& http, Request& out) {
   ASSIGN_OR_RETURN(out.ticket, text_header(http, "X-Curfew-Ticket", kTicketBytesMax));
   ASSIGN_OR_RETURN(out.idempotency_key, read_idempotency_key(http));
   read_preferences(http, out);
+  if (const std::string* if_match = http.header("If-Match")) out.if_match = *if_match;
   auto traceparent = text_header(http, "traceparent", kTraceparentBytesMax);
   if (traceparent) out.traceparent = std::move(*traceparent);
   return ok();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/approval/approval_service.h"
 #include "broker/clock_keeper.h"
 #include "broker/lease/lease_ends.h"
 #include "broker/lease/reaper.h"
@@ -26,6 +27,7 @@ struct BrokerOptions {
   LeaseEndOptions lease_ends = {};
   ClockOptions clock = {};
   ReconcilerOptions reconciler = {};
+  ApprovalOptions approvals = {};
   std::function<std::vector<Metric>()> edge_metrics = {};  // added to sys/metrics
   bool open_metrics = false;                               // sys/metrics needs no token
   // The reaper's and the caretaker's. Without them tests call run_due() themselves.

@@ -45,6 +45,7 @@ struct Request {
   std::string ticket;
   std::string traceparent;
   std::string idempotency_key;  // Idempotency-Key; empty: none
+  std::string if_match;         // If-Match; empty: none
   bool resumed = false;         // it was on hold, and comes again
   Millis hold_left{0};          // for how long it may be on hold (again); 0: answer now
   bool responds_async = false;  // Prefer: respond-async (RFC 7240)
@@ -138,9 +139,10 @@ struct Response {
   std::string request_key = {};
   std::string request_fingerprint = {};  // of its parameters, where the caller chose the key
   std::shared_ptr<Deliveries> deliveries = {};
-  bool replayed = false;                      // the lease was made by an earlier attempt
-  std::string name_space = {};                // id of the one that answers
-  std::optional<Hold> hold = {};              // the rest means nothing yet
+  bool replayed = false;          // the lease was made by an earlier attempt
+  std::string name_space = {};    // id of the one that answers
+  Json approval = nullptr;        // by which it was given, or for which it waits: for the audit log
+  std::optional<Hold> hold = {};  // the rest means nothing yet
   std::shared_ptr<const Stream> stream = {};  // follows in the place of a body
 
   // Whether there is anything in it beside its status.

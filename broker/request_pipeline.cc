@@ -6,6 +6,7 @@
 #include "broker/attribution.h"
 #include "broker/identity/agent_budget.h"
 #include "broker/lease/ttl.h"
+#include "broker/request_course.h"
 
 namespace curfew::broker {
 namespace {
@@ -33,63 +34,7 @@ Error cannot_be_wrapped() {
           "the answer of this path cannot be wrapped: leave X-Vault-Wrap-TTL out"};
 }
 
-// Taking a broken audit device away, or putting a working one beside it, must be possible while it
-// refuses everything else.
-bool repairs_audit(const Request& request) {
-  return request.path.starts_with("sys/audit/") &&
-         (request.operation == Operation::kDelete || request.operation == Operation::kUpdate);
-}
-
-// What was meant in an incident, and why, is no secret and is what an auditor looks for: it stands
-// in the audit log in the clear.
-bool is_incident(const Request& request) {
-  return request.path.starts_with("sys/leases/end") || request.path.starts_with("sys/lockdown") ||
-         request.path.starts_with("sys/whois");
-}
-
-const std::set<std::string>& incident_words() {
-  static const std::set<std::string> kWords = {"reason",   "agent",        "session", "trace",
-                                               "role",     "target",       "mount",   "id",
-                                               "lockdown", "database_role"};
-  return kWords;
-}
-
 }  // namespace
-
-// One request on its way through the stages; each stage adds what it found out.
-struct RequestPipeline::Course {
-  Request request;
-  WallTime now;
-  engines::Attribution attribution;
-
-  // Where it goes: one of the backends, or an engine's mount.
-  const Backend* backend = nullptr;
-  std::shared_ptr<const AuthMount> auth_mount;  // where that is an auth method: keeps it alive
-  std::shared_ptr<const Mount> mount;
-  std::string rest;  // the path below the mount
-  std::string mount_path;
-  std::string mount_type;
-  std::string mount_accessor;
-  const RouteSpec* route = nullptr;
-  RouteParams params;
-  const BackendHandler* backend_handler = nullptr;
-  const engines::CallHandler* engine_handler = nullptr;
-  bool serves = false;  // the route has the operation
-
-  // Of an engine or an auth method; nullptr: one of the broker's own paths.
-  const MountEntry* mount_entry() const {
-    if (mount) return &mount->entry;
-    return auth_mount ? &auth_mount->entry : nullptr;
-  }
-
-  // Who asks, and what was decided.
-  const Home* home = nullptr;  // of the caller's token
-  std::optional<Caller> caller;
-  std::optional<policy::Decision> decision;  // points into the caller's rules and the request
-  AuditSubject subject;
-  bool unaudited_refusal = false;  // beyond a rate limit, and such refusals are not audited
-  bool request_audited = false;
-};
 
 namespace {
 
@@ -120,11 +65,12 @@ Result<Response> RequestPipeline::run(Course& course) {
   Status admitted = believe(course);
   if (admitted) admitted = decide_operation(course);
   if (admitted) admitted = decide(course);
-  if (admitted) admitted = count_request(course);
+  if (admitted && !course.request.resumed) admitted = count_request(course);
   const Status audited = audit_request(course, admitted ? nullptr : &admitted.error());
   if (!audited) admitted = audited.error();
   auto outcome = admitted ? contained(parts_.log, "the request", [&] { return serve(course); })
                           : Result<Response>(admitted.error());
+  if (outcome && outcome->hold) return outcome;  // it comes again
   outcome = wrap(course, std::move(outcome));
   outcome = audit_response(course, std::move(outcome));
   end_used_up(course);
@@ -242,8 +188,10 @@ Status RequestPipeline::believe(Course& course) {
   // Tokens with a row ended with their auth method.
   if (token->is_batch() && !token->mount.empty() && !home.auth_mounts.by_accessor(token->mount))
     return open ? ok() : Status(denied());
-  // Who calls an open path uses nothing, and a wrapping token is spent by what opens it.
-  const bool is_use = !open && !(token->type == TokenType::kWrapping && opens_own_wrap(course));
+  // Who calls an open path uses nothing, a wrapping token is spent by what opens it, and what was
+  // on hold was counted when it came.
+  const bool is_use = !open && !course.request.resumed &&
+                      !(token->type == TokenType::kWrapping && opens_own_wrap(course));
   auto used = is_use ? home.tokens.use(*token) : std::move(token);
   if (!used) return std::move(used).error();
   ASSIGN_OR_RETURN(Authority authority, home.authorities.of(*used, home.below));
@@ -288,21 +236,20 @@ Status RequestPipeline::decide_operation(Course& course) const {
 Status RequestPipeline::decide(Course& course) const {
   if (course.route != nullptr && course.route->unauthenticated) return ok();
   if (!course.caller) return denied();
-  const policy::Decision decision =
-      course.caller->rights->check({.operation = course.request.operation,
-                                    .path = course.request.path,
-                                    .parameters = &course.request.data,
-                                    .wrap_ttl = course.request.wrap_ttl,
-                                    .needs_sudo = course.route != nullptr && course.route->sudo});
+  const policy::Access access{.operation = course.request.operation,
+                              .path = course.request.path,
+                              .parameters = &course.request.data,
+                              .wrap_ttl = course.request.wrap_ttl,
+                              .needs_sudo = course.route != nullptr && course.route->sudo};
+  const policy::Decision decision = course.caller->rights->check(access);
   course.subject.decided = true;
   course.subject.allowed = decision.allowed;
   course.decision = decision;
-  if (decision.needs_approval)
-    return Error{Errc::kPermissionDenied,
-                 "permission denied: a policy asks for approval of this path (control_group), and "
-                 "approvals are not available yet"};
-  if (!decision.allowed) return denied();
-  return ok();
+  if (decision.needs_approval) {
+    course.demand = course.caller->rights->approval(access);
+    return ok();
+  }
+  return decision.allowed ? ok() : Status(denied());
 }
 
 // ---- how much --------------------------------------------------------------------------------
@@ -356,131 +303,6 @@ Status RequestPipeline::count_request(Course& course) {
                fmt::format("request path \"{}\": rate limit quota exceeded", course.request.path)};
 }
 
-// ---- the record -------------------------------------------------------------------------------
-
-AuditEntry RequestPipeline::entry_of(const Course& course, WallTime time) const {
-  return {.time = time,
-          .request = course.request,
-          .subject = course.subject,
-          .mount_type = course.mount_type,
-          .mount_path = course.mount_path,
-          .mount_accessor = course.mount_accessor,
-          .purpose = course.attribution.purpose,
-          .session = course.attribution.session,
-          .trace_id = course.attribution.trace_id,
-          .ticket = course.attribution.ticket,
-          .entity_name = course.attribution.entity_name,
-          .human = course.attribution.human,
-          .sub_agent = course.attribution.sub_agent,
-          .clear_request_keys = {},
-          .clear_response_keys = {},
-          .name_space = {parts_.place.id, parts_.place.path},
-          .policy_namespace = course.home != nullptr ? course.home->id : parts_.place.id};
-}
-
-// In words, which nobody needs where nothing is audited.
-void RequestPipeline::explain_decision(Course& course) {
-  if (!course.decision) return;
-  course.subject.reason = course.decision->text();
-  if (course.decision->allowed && course.decision->rule != nullptr)
-    course.subject.granting_policies = course.decision->rule->policies;
-}
-
-Status RequestPipeline::audit_request(Course& course, const Error* error) {
-  // Health checks and the like come many times a minute and tell nothing.
-  if (course.route != nullptr && course.route->works_sealed) return ok();
-  if (course.unaudited_refusal) return ok();
-  if (!parts_.audit.is_on()) {
-    course.request_audited = true;
-    return ok();
-  }
-  explain_decision(course);
-  AuditEntry entry = entry_of(course, course.now);
-  if (const MountEntry* mount = course.mount_entry())
-    entry.clear_request_keys = mount->config.audit_non_hmac_request_keys;
-  if (is_incident(course.request)) entry.clear_request_keys = incident_words();
-  entry.error = error;
-  const Status written = parts_.audit.write(entry);
-  if (!written && repairs_audit(course.request) && error == nullptr) {
-    parts_.log.warn("request to an audit path goes on without audit",
-                    {{"path", course.request.path}, {"request", course.request.id}});
-    return ok();
-  }
-  course.request_audited = written.has_value();
-  return written;
-}
-
-Result<Response> RequestPipeline::audit_response(Course& course, Result<Response> outcome) {
-  if (!course.request_audited || !parts_.audit.is_on()) return outcome;
-  explain_decision(course);
-  static const Response kNothing;
-  AuditEntry entry = entry_of(course, parts_.clock.wall());
-  if (const MountEntry* mount = course.mount_entry())
-    entry.clear_response_keys = mount->config.audit_non_hmac_response_keys;
-  if (is_incident(course.request)) entry.clear_response_keys = incident_words();
-  entry.response = outcome ? &*outcome : &kNothing;
-  entry.error = outcome ? nullptr : &outcome.error();
-  const Status written = parts_.audit.write(entry);
-  if (written || repairs_audit(course.request)) return outcome;
-  // Sealing takes the devices away before it answers; the answer says nothing.
-  const bool says_nothing = outcome && !outcome->says_something();
-  if (written.error().code == Errc::kSealed && says_nothing) return outcome;
-  if (outcome && course.route != nullptr && course.route->irreversible) {
-    parts_.log.error("answer given without its audit line, for it cannot be had again",
-                     {{"path", course.request.path},
-                      {"request", course.request.id},
-                      {"error", written.error().message}});
-    return outcome;
-  }
-  // What nobody can account for, nobody may have.
-  if (outcome) take_back(*outcome, "not audited");
-  return written.error();
-}
-
-void RequestPipeline::undelivered(const Response& response) {
-  if (response.gives_lease()) parts_.retries.lost(response);
-  take_tokens_back(response, "not delivered");
-}
-
-// No line, no credential. Who got it from an earlier attempt has its line and keeps it.
-void RequestPipeline::take_back(const Response& response, std::string_view why) {
-  if (response.replayed) {
-    parts_.retries.lost(response);
-  } else if (response.gives_lease()) {
-    const Status ended = parts_.leases.revoke_later(response.lease_id);
-    parts_.log.warn("credential taken back", {{"why", std::string(why)},
-                                              {"lease", response.lease_id},
-                                              {"error", ended ? "" : ended.error().message}});
-  }
-  take_tokens_back(response, why);
-}
-
-// A wrapping token takes what it would have opened with it.
-void RequestPipeline::take_tokens_back(const Response& response, std::string_view why) {
-  if (response.auth && response.auth->made_now)
-    take_token_back(response.auth->client_token, response.auth->accessor, why);
-  if (response.wrap_info)
-    take_token_back(response.wrap_info->token, response.wrap_info->accessor, why);
-}
-
-void RequestPipeline::take_token_back(const Secret& token, std::string_view accessor,
-                                      std::string_view why) {
-  const auto made = parts_.tokens.find(token);
-  if (!made || !*made) return;
-  const Status ended = parts_.tokens.revoke_tree(**made);
-  parts_.token_ended();
-  parts_.log.warn("token taken back", {{"why", std::string(why)},
-                                       {"accessor", std::string(accessor)},
-                                       {"error", ended ? "" : ended.error().message}});
-}
-
-void RequestPipeline::end_used_up(const Course& course) {
-  if (!course.caller || course.caller->token.num_uses >= 0) return;
-  const Status ended = course.home->tokens.revoke_tree(course.caller->token);
-  if (!ended) parts_.log.error("used-up token not ended", {{"error", ended.error().message}});
-  course.home->token_ended();
-}
-
 // ---- the work ---------------------------------------------------------------------------------
 
 Result<Response> RequestPipeline::serve(Course& course) {
@@ -497,6 +319,7 @@ Result<Response> RequestPipeline::serve(Course& course) {
         .data = {{"help", course.route->summary}, {"openapi", nullptr}, {"see_also", nullptr}}};
   if (!course.serves) return unsupported_operation();
   if (course.route->irreversible && course.request.wrap_ttl) return cannot_be_wrapped();
+  if (course.demand && !course.approval) return serve_guarded(course);
   return course.mount ? serve_engine(course) : serve_backend(course);
 }
 
@@ -565,10 +388,12 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
            QuotaSubject subject = quota_subject(course);
            subject.role = lease.role;
            RETURN_IF_ERROR(parts_.quotas.check_lease(writer, subject));
-           return course.home->budgets.charge(writer, course.caller->token, lease);
+           RETURN_IF_ERROR(course.home->budgets.charge(writer, course.caller->token, lease));
+           return course.approval ? claim(writer, course, lease.id) : ok();
          },
          .key = {},
-         .ttl_max = lease_ttl_max(*course.caller)});
+         .ttl_max = lease_ttl_max(*course.caller),
+         .approval = course.approval ? approval_note(*course.approval) : Json()});
     if (issued && issued->replayed && course.request.answer_headers != nullptr)
       course.request.answer_headers->push_back({"Idempotency-Replayed", "true"});
     return issued;
@@ -595,6 +420,7 @@ Result<Response> RequestPipeline::serve_engine(Course& course) {
 // nothing to hide; what works without keys has nowhere to put it.
 Result<Response> RequestPipeline::wrap(const Course& course, Result<Response> outcome) {
   const Request& request = course.request;
+  if (outcome && outcome->stream) return outcome;
   if (!outcome || !request.wrap_ttl || request.help || outcome->wrap_info) return outcome;
   if (!outcome->says_something() || course.route->works_sealed) return outcome;
   if (outcome->layout == Layout::kBare || outcome->layout == Layout::kText)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "broker/approval/approval_service.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_service.h"
@@ -52,6 +53,8 @@ class RequestPipeline {
     Retries& retries;
     Quotas& quotas;
     const Lockdowns& lockdowns;
+    const LeaseStore& lease_store;
+    ApprovalService& approvals;
     Wraps& wraps;
     AuditBroker& audit;
     const Backend& system;
@@ -65,6 +68,17 @@ class RequestPipeline {
 
   // Every outcome: an answer, or why there is none. Never throws.
   Result<Response> handle(Request request);
+
+  // Asks for approval of a request that is not made yet, as whoever makes `call`. `asked` has the
+  // path, operation and data of that request; ttl, reason and the like are in `wishes`. Errors as
+  // of the request itself, and of ApprovalService::ask(); kInvalidArgument: no policy asks for
+  // approval.
+  Result<Approval> ask(const BackendCall& call, Request asked, ApprovalWishes wishes);
+
+  // Makes a request that was approved, as who asked for it; gives its answer. The caller is the one
+  // who asked or, where `opens_wrap`, holds the token that stands for the request: then the token
+  // that asked must still be alive.
+  Result<Response> claim(const BackendCall& call, const Approval& approval, bool opens_wrap);
 
   // The answer did not reach the client: its lease ends unless a retry asks for it in time; its new
   // token, and what it holds wrapped, at once.
@@ -88,6 +102,19 @@ class RequestPipeline {
   Result<Response> serve(Course& course);
   Result<Response> serve_backend(Course& course);
   Result<Response> serve_engine(Course& course);
+
+  // Of requests that people have to approve.
+  Result<Response> serve_guarded(Course& course);
+  Result<ApprovalSubject> approval_subject(Course& course) const;
+  Result<Response> serve_approved(Course& course, const Approval& approval,
+                                  const ApprovalSubject& subject);
+  Status check_unchanged(const Approval& approval, const ApprovalSubject& subject);
+  Status claim(store::Writer& writer, Course& course, const std::string& lease_id);
+  Result<Response> claim_and_serve(Course& course);
+  void give_back(const Course& course);
+  Result<Response> answer_waiting(const Course& course, const Approval& approval);
+  Result<Caller> caller_of(const Approval& approval) const;
+  Status find_guarded(Course& course) const;
   Result<Response> wrap(const Course& course, Result<Response> outcome);
   Result<Response> audit_response(Course& course, Result<Response> outcome);
   void take_back(const Response& response, std::string_view why);

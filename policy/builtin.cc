@@ -75,9 +75,22 @@ path "sys/tools/hash/*" {
   capabilities = ["update"]
 }
 
-# How a request that waits for approval is getting on.
+# Requests that wait for approval: one's own, and those that one may decide. Who may see and decide
+# which is no matter of policies.
 path "sys/control-group/request" {
   capabilities = ["update"]
+}
+path "sys/control-group/request/+" {
+  capabilities = ["read"]
+}
+path "sys/approvals" {
+  capabilities = ["create", "update", "read", "list"]
+}
+path "sys/approvals/+" {
+  capabilities = ["read"]
+}
+path "sys/approvals/+/+" {
+  capabilities = ["read", "update"]
 }
 )";
 }

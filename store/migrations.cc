@@ -149,8 +149,28 @@ constexpr std::array kVersion7 = std::to_array<std::string_view>({
     "CREATE INDEX tokens_by_accessor ON tokens (namespace, accessor)",
 });
 
-constexpr std::array<std::span<const std::string_view>, 7> kMigrations{
-    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6, kVersion7};
+// Requests that people have to approve. What is closed is in no index that work is found by.
+constexpr std::array kVersion8 = std::to_array<std::string_view>({
+    "CREATE TABLE approvals ("
+    " id TEXT NOT NULL PRIMARY KEY, namespace TEXT NOT NULL, state BIGINT NOT NULL,"
+    " requester TEXT NOT NULL, agent TEXT NOT NULL, role TEXT NOT NULL, target TEXT NOT NULL,"
+    " ask TEXT NOT NULL, request_key TEXT NOT NULL, automatic TEXT NOT NULL,"
+    " created_at BIGINT NOT NULL, due_at BIGINT, review_due BIGINT, sealed BLOB NOT NULL)",
+    "CREATE INDEX approvals_by_time ON approvals (namespace, created_at, id)",
+    "CREATE INDEX approvals_by_state ON approvals (namespace, state, created_at, id)",
+    "CREATE INDEX approvals_by_requester ON approvals (namespace, requester, state, created_at, "
+    "id)",
+    "CREATE INDEX approvals_by_ask ON approvals (namespace, ask, created_at, id)",
+    "CREATE INDEX approvals_by_key ON approvals (namespace, request_key) WHERE request_key <> ''",
+    "CREATE INDEX approvals_automatic ON approvals (namespace, automatic, created_at) WHERE "
+    "automatic <> ''",
+    "CREATE INDEX approvals_due ON approvals (namespace, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX approvals_review ON approvals (namespace, review_due) WHERE review_due IS NOT "
+    "NULL",
+});
+
+constexpr std::array<std::span<const std::string_view>, 8> kMigrations{
+    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6, kVersion7, kVersion8};
 
 }  // namespace
 

@@ -113,6 +113,7 @@ Json response_json(const AuditEntry& entry, const AuditHasher& hasher) {
     if (!auth.identity_policies.empty()) out["auth"]["identity_policies"] = auth.identity_policies;
   }
   if (response.wrap_info) add_wrap_info(*response.wrap_info, hasher, out);
+  if (!response.approval.is_null()) out["approval"] = response.approval;
   if (response.replayed) out["replayed"] = true;  // an earlier attempt's lease, given again
   if (!response.warnings.empty()) out["warnings"] = response.warnings;
   return out;

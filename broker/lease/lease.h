@@ -65,6 +65,8 @@ struct Lease {
   std::optional<WallTime> ended_at;
   bool audit_pending = false;  // it has ended, and no audit device has its receipt yet
   RequestKey key;
+  // The approval that it was issued by: its id and digest, who decided and why. Null: none.
+  Json approval = nullptr;
 };
 
 }  // namespace curfew::broker

@@ -107,7 +107,8 @@ Json body_of(const Lease& lease) {
           {"audit_pending", lease.audit_pending},
           {"ended_at", millis_or_null(lease.ended_at)},
           {"key_fingerprint", lease.key.fingerprint},
-          {"key_until", to_unix_millis(lease.key.until)}};
+          {"key_until", to_unix_millis(lease.key.until)},
+          {"approval", lease.approval}};
 }
 
 Lease columns_of(const store::Row& row) {
@@ -168,6 +169,7 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   lease.audit_pending = body.value("audit_pending", false);
   lease.key.fingerprint = body.value("key_fingerprint", "");
   lease.key.until = from_unix_millis(body.value("key_until", std::int64_t{0}));
+  lease.approval = body.value("approval", Json());
   return lease;
 }
 

@@ -95,7 +95,8 @@ Result<engines::DurableIntent> LeaseService::write_ahead(const IssueCall& call, 
     const Millis left = *call.token.expires_at - now;
     lease.ttl_max = lease.ttl_max > Millis{0} ? std::min(lease.ttl_max, left) : left;
   }
-  lease.renewable = plan.terms.renewable;
+  lease.approval = call.approval;
+  lease.renewable = plan.terms.renewable && call.approval.is_null();
   return leases_.open(lease, std::move(plan), [&](store::Writer& writer) -> Status {
     // A token that is being revoked looks for its leases after this commit, or ended before it: so
     // the clock is read here and not before the transaction.

@@ -31,6 +31,9 @@ struct IssueCall {
   std::function<Status(store::Writer&, const Lease&)> admit = {};
   RequestKey key = {};  // stays on the lease
   Millis ttl_max{0};    // of who asks; 0: no limit of theirs
+  // What the lease remembers of the approval that it is issued by (see Lease::approval). Such a
+  // lease is not renewed: people approved its time too.
+  Json approval = nullptr;
 };
 
 // Makes, renews and ends leases. Thread-safe.

@@ -411,26 +411,32 @@ Result<std::int64_t> LeaseStore::end_all(const LeaseFilter& filter, WallTime now
 Result<std::int64_t> LeaseStore::end_all(const std::vector<std::string>& ids, WallTime now) {
   std::int64_t total = 0;
   for (std::size_t begin = 0; begin < ids.size(); begin += kBatch) {
-    const std::size_t end = std::min(begin + kBatch, ids.size());
+    const auto some = std::span(ids).subspan(begin, std::min(kBatch, ids.size() - begin));
     std::int64_t touched = 0;
     RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
-      touched = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        ASSIGN_OR_RETURN(const auto row, row_of(writer, barrier_, ids[i]));
-        if (!row) continue;
-        auto lease = open_lease(barrier_, *row);
-        if (!lease && lease.error().code == Errc::kCorrupt) continue;  // nobody can work on it
-        if (!lease) return std::move(lease).error();
-        if (!is_live(lease->state)) continue;
-        make_due(*lease, now);
-        RETURN_IF_ERROR(update(writer, barrier_, *lease));
-        ++touched;
-      }
+      ASSIGN_OR_RETURN(touched, end_all(writer, some, now));
       return ok();
     }));
     total += touched;
   }
   return total;
+}
+
+Result<std::int64_t> LeaseStore::end_all(store::Writer& writer, std::span<const std::string> ids,
+                                         WallTime now) const {
+  std::int64_t touched = 0;
+  for (const std::string& id : ids) {
+    ASSIGN_OR_RETURN(const auto row, row_of(writer, barrier_, id));
+    if (!row) continue;
+    auto lease = open_lease(barrier_, *row);
+    if (!lease && lease.error().code == Errc::kCorrupt) continue;  // nobody can work on it
+    if (!lease) return std::move(lease).error();
+    if (!is_live(lease->state)) continue;
+    make_due(*lease, now);
+    RETURN_IF_ERROR(update(writer, barrier_, *lease));
+    ++touched;
+  }
+  return touched;
 }
 
 Status LeaseStore::remove_all(std::span<const std::string> ids) {

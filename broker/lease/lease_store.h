@@ -110,6 +110,9 @@ class LeaseStore {
   // retried at once.
   Result<std::int64_t> end_all(const LeaseFilter& filter, WallTime now);
   Result<std::int64_t> end_all(const std::vector<std::string>& ids, WallTime now);
+  // The same of few, inside a transaction of the caller's.
+  Result<std::int64_t> end_all(store::Writer& writer, std::span<const std::string> ids,
+                               WallTime now) const;
 
   // Removes an ended lease. A live one is kConflict.
   Status remove(std::string_view id);

@@ -29,7 +29,8 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wr
                MountTable& mounts, Revoker& revoker, BatchRevoker& batches,
                TargetBreakers& breakers, LeaseEnds& ends, const Clock& clock, Log& log,
                ReaperOptions options, std::function<void()> attempt_finished,
-               std::function<Status()> housekeeping, TokenEnded token_ended)
+               std::function<Status()> housekeeping, TokenEnded token_ended,
+               std::function<Status()> also_due)
     : leases_(leases),
       tokens_(tokens),
       budgets_(budgets),
@@ -45,6 +46,7 @@ Reaper::Reaper(LeaseStore& leases, TokenStore& tokens, TokenBudgets& budgets, Wr
       attempt_finished_(std::move(attempt_finished)),
       housekeeping_(std::move(housekeeping)),
       token_ended_(std::move(token_ended)),
+      also_due_(std::move(also_due)),
       queue_({.busy_max = options.per_group_max,
               .waiting_max = options.queue_per_group_max,
               .batch_max = options.batch_max}) {}
@@ -209,6 +211,8 @@ Millis Reaper::look_once() {
   if (!resumed_) resumed_ = resume_interrupted();
   const auto swept = sweep_tokens();
   if (!swept) log_.error("looking for ended tokens failed", {{"error", swept.error().message}});
+  const Status also = also_due_ ? also_due_() : ok();
+  if (!also) log_.error("what else is due failed", {{"error", also.error().message}});
   const Status unmounted = mounts_.finish_unmounts();
   if (!unmounted) log_.error("removing mounts failed", {{"error", unmounted.error().message}});
   const Status looked = enqueue_due();
@@ -332,6 +336,7 @@ void Reaper::work() {
 Status Reaper::run_due() {
   for (;;) {
     RETURN_IF_ERROR(sweep_tokens());
+    if (also_due_) RETURN_IF_ERROR(also_due_());
     RETURN_IF_ERROR(mounts_.finish_unmounts());
     RETURN_IF_ERROR(enqueue_due());
     bool worked = false;

@@ -47,7 +47,7 @@ class Reaper {
          MountTable& mounts, Revoker& revoker, BatchRevoker& batches, TargetBreakers& breakers,
          LeaseEnds& ends, const Clock& clock, Log& log, ReaperOptions options,
          std::function<void()> attempt_finished, std::function<Status()> housekeeping,
-         TokenEnded token_ended = {});
+         TokenEnded token_ended = {}, std::function<Status()> also_due = {});
   ~Reaper();  // stops
 
   void start();
@@ -98,6 +98,7 @@ class Reaper {
   const std::function<void()> attempt_finished_;
   const std::function<Status()> housekeeping_;
   const TokenEnded token_ended_;
+  const std::function<Status()> also_due_;  // does what else is due; cheap where nothing is
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -36,6 +36,7 @@ void end_lease(Lease& lease, LeaseState state, Json checked, Json warnings, Wall
                    {"phases", std::move(phases)},
                    {"checked", std::move(checked)},
                    {"warnings", std::move(warnings)}};
+  if (!lease.approval.is_null()) lease.receipt["approval"] = lease.approval;
   // It had ended before, and something of it was found again.
   if (earlier.is_object()) lease.receipt["earlier"] = earlier;
   lease.ended_at = now;

@@ -34,6 +34,7 @@ Json lease_view(const Lease& lease, WallTime now) {
               {"ttl", seconds_left(lease, now)},
               {"state", lease_state_name(lease.state)}};
   out["attribution"] = to_api(lease.attribution);
+  if (!lease.approval.is_null()) out["approval"] = lease.approval;
   if (is_live(lease.state) && lease.state != LeaseState::kActive) {
     out["attempts"] = lease.attempts;
     out["next_attempt"] = time_or_null(lease.next_action_at);

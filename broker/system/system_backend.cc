@@ -50,6 +50,8 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_observe_routes(parts, routes);
   add_reconcile_routes(parts, routes);
   add_wrapping_routes(parts, routes);
+  add_approval_routes(parts, routes);
+  add_control_group_routes(parts, routes);
   if (!parts.place.is_first()) confine(routes);
   return BackendRoutes(std::move(routes));
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "broker/approval/approval_service.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_guard.h"
@@ -55,6 +56,7 @@ struct SystemParts {
   Quotas& quotas;
   Lockdowns& lockdowns;
   EndOperations& end_operations;
+  ApprovalService& approvals;
   Wraps& wraps;
   AuditBroker& audit;
   const Caretaker& caretaker;
@@ -67,6 +69,10 @@ struct SystemParts {
   const Clock& clock;           // the guard
   Random& random;
   Log& log;
+  // See RequestPipeline.
+  std::function<Result<Approval>(const BackendCall&, Request, ApprovalWishes)> ask_approval;
+  std::function<Result<Response>(const BackendCall&, const Approval&, bool opens_wrap)>
+      claim_approval;
   std::function<Json()> describe;  // the API description
   std::function<void()> wake_reaper;
   std::string version;
@@ -98,6 +104,8 @@ void add_whois_routes(const SystemParts& parts, RouteList& routes);
 void add_audit_routes(const SystemParts& parts, RouteList& routes);
 void add_observe_routes(const SystemParts& parts, RouteList& routes);
 void add_reconcile_routes(const SystemParts& parts, RouteList& routes);
+void add_approval_routes(const SystemParts& parts, RouteList& routes);
+void add_control_group_routes(const SystemParts& parts, RouteList& routes);
 void add_wrapping_routes(const SystemParts& parts, RouteList& routes);
 
 // What is counted of one namespace: its leases, targets, quotas and logins.

@@ -23,7 +23,25 @@ class WrappingRoutes {
                    "what is unwrapped is not wrapped again: leave X-Vault-Wrap-TTL out, or use "
                    "sys/wrapping/rewrap"};
     ASSIGN_OR_RETURN(const Secret token, token_of(call));
+    ASSIGN_OR_RETURN(const auto approval, parts_.wraps.promised(token));
+    if (approval) return claim(call, token, *approval);
     ASSIGN_OR_RETURN(Response response, parts_.wraps.open(token));
+    parts_.wake_reaper();
+    return response;
+  }
+
+  // The request that people had to approve is made now.
+  Result<Response> claim(const BackendCall& call, const Secret& token,
+                         const std::string& id) const {
+    ASSIGN_OR_RETURN(const auto approval, parts_.approvals.get(id));
+    if (!approval) return no_wrapping_token();
+    auto response = parts_.claim_approval(call, *approval, true);
+    // In Vault's words and with its status.
+    if (!response && response.error().code == Errc::kConflict)
+      return Error{Errc::kInvalidArgument, response.error().message};
+    if (!response) return response;
+    const Status spent = parts_.wraps.keep_promise(token);
+    if (!spent) parts_.log.warn("wrapping token not spent", {{"error", spent.error().message}});
     parts_.wake_reaper();
     return response;
   }

@@ -4,6 +4,9 @@
 
 #include <atomic>
 
+#include "broker/approval/approval_events.h"
+#include "broker/approval/approval_service.h"
+#include "broker/approval/approval_store.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_service.h"
@@ -124,6 +127,23 @@ struct Tenant::Parts {
                         [this] { reaper.wake(); }, options.lease_ends.retention,
                         [this] { return incidents_below(); }}),
         token_budgets(database, records),
+        approval_store(database, keyring, log),
+        approvals({database,
+                   keyring,
+                   approval_store,
+                   approval_events,
+                   identities,
+                   token_store,
+                   clock,
+                   random,
+                   log,
+                   {},
+                   [this](store::Writer& writer, const std::vector<std::string>& ids) -> Status {
+                     RETURN_IF_ERROR(lease_store.end_all(writer, ids, clock.wall()));
+                     return ok();
+                   },
+                   [this] { reaper.wake(); }},
+                  options.approvals),
         wraps(
             database, records, keyring, token_store, lease_store, lockdowns,
             [this](const std::string& id) { return standing_of(id); }, clock, random, log),
@@ -135,7 +155,8 @@ struct Tenant::Parts {
             lease_store, token_store, token_budgets, wraps, mounts, revoker, batches, breakers,
             lease_ends, clock, log, reaper_options(options, own.is_first()),
             [this] { leases.attempt_finished(); }, [this] { return keep_house(); },
-            [this](const std::string& token, WallTime now) { return end_below(token, now); }),
+            [this](const std::string& token, WallTime now) { return end_below(token, now); },
+            [this] { return approvals.run_due(); }),
         reconciler({database, keyring, lease_store, claims, leases, mounts, clock, log},
                    options.reconciler, [this] { reaper.wake(); }),
         token_backend(
@@ -160,6 +181,7 @@ struct Tenant::Parts {
                 quotas,
                 lockdowns,
                 end_operations,
+                approvals,
                 wraps,
                 audit,
                 caretaker,
@@ -172,6 +194,12 @@ struct Tenant::Parts {
                 clock,
                 random,
                 log,
+                [this](const BackendCall& call, Request asked, ApprovalWishes wishes) {
+                  return pipeline.ask(call, std::move(asked), std::move(wishes));
+                },
+                [this](const BackendCall& call, const Approval& approval, bool opens_wrap) {
+                  return pipeline.claim(call, approval, opens_wrap);
+                },
                 [this] { return describe(); },
                 [this] { reaper.wake(); },
                 options.version,
@@ -189,6 +217,8 @@ struct Tenant::Parts {
                   retries,
                   quotas,
                   lockdowns,
+                  lease_store,
+                  approvals,
                   wraps,
                   audit,
                   system,
@@ -258,6 +288,7 @@ struct Tenant::Parts {
 
   Status keep_house() {
     auth_mounts.tidy();
+    RETURN_IF_ERROR(approvals.tidy());
     RETURN_IF_ERROR(keyring.record_usage(database));
     RETURN_IF_ERROR(keyring.is_rotation_due() ? keyring.rotate(database) : ok());
     return entry.is_first() ? shared.housekeeping() : ok();
@@ -366,6 +397,9 @@ struct Tenant::Parts {
   Lockdowns lockdowns;
   EndOperations end_operations;
   TokenBudgets token_budgets;
+  ApprovalStore approval_store;
+  ApprovalEvents approval_events;
+  ApprovalService approvals;
   Wraps wraps;
   LeaseService leases;
   Retries retries;
@@ -580,7 +614,7 @@ Status Tenant::erase(store::Writer& writer) const {
   if (live) return Error{Errc::kConflict, "a lease of the namespace is alive"};
   for (const char* statement :
        {"DELETE FROM leases WHERE namespace = $1", "DELETE FROM tokens WHERE namespace = $1",
-        "DELETE FROM records WHERE namespace = $1"})
+        "DELETE FROM approvals WHERE namespace = $1", "DELETE FROM records WHERE namespace = $1"})
     RETURN_IF_ERROR(writer.execute(statement, {parts_->entry.id}));
   return ok();
 }

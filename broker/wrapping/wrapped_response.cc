@@ -50,6 +50,7 @@ Json to_stored(const WrappedResponse& wrapped) {
           {"held_token", wrapped.held_token},
           {"entity_id", wrapped.entity_id},
           {"human_id", wrapped.human_id},
+          {"approval_id", wrapped.approval_id},
           {"status", response.status},
           {"data", response.data},
           {"lease_id", response.lease_id},
@@ -67,8 +68,9 @@ WrappedResponse wrapped_response_from_stored(const Json& stored) {
   wrapped.ttl = Millis{stored.at("ttl").get<std::int64_t>()};
   wrapped.wrapped_accessor = stored.at("wrapped_accessor").get<std::string>();
   wrapped.held_token = stored.at("held_token").get<std::string>();
-  wrapped.entity_id = stored.value("entity_id", "");  // not in older rows
-  wrapped.human_id = stored.value("human_id", "");    // likewise
+  wrapped.entity_id = stored.value("entity_id", "");      // not in older rows
+  wrapped.human_id = stored.value("human_id", "");        // likewise
+  wrapped.approval_id = stored.value("approval_id", "");  // likewise
   Response& response = wrapped.response;
   response.status = stored.at("status").get<int>();
   response.data = stored.at("data");

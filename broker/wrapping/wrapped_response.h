@@ -21,6 +21,8 @@ struct WrappedResponse {
   // Who asked for it: the entity, and the human that it acted for; empty: nobody known.
   std::string entity_id = {};
   std::string human_id = {};
+  // The approval request whose outcome it opens; there is no answer yet. Empty: there is one.
+  std::string approval_id = {};
 
   // The lease that it hands out; empty: none.
   std::string held_lease() const {

@@ -139,6 +139,53 @@ Result<Response> Wraps::wrap(const Request& request, const engines::Attribution&
   return answer_of(*std::move(info));
 }
 
+Result<Response> Wraps::promise(const Request& request, const engines::Attribution& by, Millis ttl,
+                                const std::string& approval_id) {
+  WrappedResponse wrapped;
+  wrapped.entity_id = by.entity_id;
+  wrapped.human_id = by.human_id;
+  wrapped.request_id = request.id;
+  wrapped.creation_path = request.path;
+  wrapped.created_at = clock_.wall();
+  wrapped.ttl = ttl;
+  wrapped.approval_id = approval_id;
+  std::optional<WrapInfo> info;
+  RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(info, put(writer, wrapped));
+    return ok();
+  }));
+  return answer_of(*std::move(info));
+}
+
+Result<std::optional<std::string>> Wraps::promised(const Secret& token) const {
+  ASSIGN_OR_RETURN(const Found found, find(token));
+  if (found.wrapped.approval_id.empty()) return std::optional<std::string>();
+  return std::optional(found.wrapped.approval_id);
+}
+
+Result<std::optional<std::string>> Wraps::promised_by(const std::string& accessor) const {
+  ASSIGN_OR_RETURN(const auto token, tokens_.get_by_accessor(accessor));
+  const bool usable = token && token->type == TokenType::kWrapping && token->expires_at &&
+                      *token->expires_at > clock_.wall();
+  if (!usable) return no_wrapping_token();
+  std::optional<std::string> out;
+  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto stored, records_.get(reader, kScope, token->id));
+    if (!stored) return no_wrapping_token();
+    const std::string id = wrapped_response_from_stored(*stored).approval_id;
+    if (!id.empty()) out = id;
+    return ok();
+  }));
+  return out;
+}
+
+Status Wraps::keep_promise(const Secret& token) {
+  return database_.write([&](store::Writer& writer) -> Status {
+    ASSIGN_OR_RETURN(const Found found, find(writer, token));
+    return spend(writer, found.token);
+  });
+}
+
 Status Wraps::check_may_act(const std::string& entity_id) const {
   if (entity_id.empty()) return ok();
   ASSIGN_OR_RETURN(const auto standing, find_standing_(entity_id));
@@ -170,6 +217,8 @@ Status Wraps::check_lives(const WrappedResponse& wrapped) const {
 
 Result<Response> Wraps::open(const Secret& token) {
   ASSIGN_OR_RETURN(const Found seen, find(token));
+  if (!seen.wrapped.approval_id.empty())
+    return Error{Errc::kInternal, "what is behind this token has to be claimed"};
   RETURN_IF_ERROR(check_lives(seen.wrapped));
   std::optional<Found> found;
   RETURN_IF_ERROR(database_.write([&](store::Writer& writer) -> Status {

@@ -42,6 +42,17 @@ class Wraps {
   Result<Response> wrap(const Request& request, const engines::Attribution& by, Millis ttl,
                         Response response);
 
+  // Puts nothing away yet: the token stands for what people have to approve first. Gives the answer
+  // that tells of it.
+  Result<Response> promise(const Request& request, const engines::Attribution& by, Millis ttl,
+                           const std::string& approval_id);
+  // The approval request that a wrapping token, or the one of an accessor, stands for; nullopt: it
+  // has an answer behind it. Errors as of open().
+  Result<std::optional<std::string>> promised(const Secret& token) const;
+  Result<std::optional<std::string>> promised_by(const std::string& accessor) const;
+  // Spends a token whose promise was kept.
+  Status keep_promise(const Secret& token);
+
   // The answer behind a token, which is spent by this. kInvalidArgument: not a wrapping token, or
   // a spent one; or the lease or token in the answer has ended meanwhile. kPermissionDenied: its
   // lease is locked down, or who asked for the answer, whom its token is for, or the human they act

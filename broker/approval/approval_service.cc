@@ -1,0 +1,426 @@
+#include "broker/approval/approval_service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/duration.h"
+#include "broker/approval/approval_match.h"
+#include "broker/attribution.h"
+
+// Asking.
+namespace curfew::broker {
+namespace {
+
+constexpr std::size_t kIdCharacters = 24;
+constexpr std::size_t kReasonBytesMax = 1024;
+constexpr std::size_t kReasonOfBreakGlassMin = 10;  // characters
+constexpr std::size_t kSameMax = 20;
+constexpr int kTokenDepthMax = 64;
+// Where neither the request, the policy nor the role says how long: nobody means 32 days.
+constexpr Millis kTtlDefault = std::chrono::hours{1};
+constexpr Millis kHour = std::chrono::hours{1};
+
+Error not_as_the_policy_asks(std::string what) {
+  return {Errc::kInvalidArgument, "the policy that asks for approval " + std::move(what)};
+}
+
+// Of two limits of which 0 is none: the lesser.
+Millis lesser(Millis a, Millis b) {
+  if (a == Millis{0} || b == Millis{0}) return std::max(a, b);
+  return std::min(a, b);
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+void add(std::vector<std::string>& list, const std::string& text) {
+  if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end())
+    list.push_back(text);
+}
+
+}  // namespace
+
+ApprovalService::ApprovalService(Parts parts, ApprovalOptions options)
+    : parts_(std::move(parts)), options_(options) {}
+
+std::string requester_key(const Token& token, const engines::Attribution& by) {
+  if (by.entity_id.empty()) return "token:" + token.id;
+  std::string key = "entity:" + by.entity_id;
+  if (!token.sub_agent.empty()) key += '/' + token.sub_agent;
+  if (!token.on_behalf_of.empty()) key += '@' + token.on_behalf_of;
+  return key;
+}
+
+// ---- who must not approve -----------------------------------------------------------------------
+
+// Whoever answers for an agent, at this moment.
+Status ApprovalService::exclude_owner(const std::string& entity_id,
+                                      ApprovalRequester& requester) const {
+  if (entity_id.empty()) return ok();
+  ASSIGN_OR_RETURN(const auto found,
+                   parts_.identities.find_entity({IdentityKey::By::kId, entity_id}));
+  if (!found || !found->entity.agent) return ok();
+  const AgentOwner& owner = found->entity.agent->owner;
+  add(owner.is_group ? requester.excluded_groups : requester.excluded, owner.id);
+  return ok();
+}
+
+Status ApprovalService::exclude(const Caller& caller, ApprovalRequester& requester) const {
+  add(requester.excluded, requester.by.entity_id);
+  add(requester.excluded, caller.token.on_behalf_of);
+  RETURN_IF_ERROR(exclude_owner(requester.by.entity_id, requester));
+  // Who made the token, or the one that it was made with, has launched whoever uses it.
+  std::string parent = caller.token.parent;
+  for (int depth = 0; depth < kTokenDepthMax && !parent.empty(); ++depth) {
+    ASSIGN_OR_RETURN(const auto token, parts_.tokens.get(parent));
+    if (!token) break;
+    add(requester.excluded, token->entity_id);
+    add(requester.excluded, token->on_behalf_of);
+    RETURN_IF_ERROR(exclude_owner(token->entity_id, requester));
+    parent = token->parent;
+  }
+  return ok();
+}
+
+// ---- who must approve ---------------------------------------------------------------------------
+
+// Groups of this namespace; from here on they are known by their ids. Names that nobody has are
+// left out.
+Result<std::vector<ApproverGroup>> ApprovalService::groups_of(
+    const std::vector<std::string>& names, const std::vector<std::string>& ids) const {
+  std::vector<ApproverGroup> out;
+  const auto look = [&](IdentityKey::By by, const std::string& value) -> Status {
+    ASSIGN_OR_RETURN(const auto found, parts_.identities.find_group({by, value}));
+    if (!found) return ok();
+    const bool known = std::any_of(out.begin(), out.end(), [&](const ApproverGroup& group) {
+      return group.id == found->group.id;
+    });
+    if (!known) out.push_back({found->group.id, found->group.name});
+    return ok();
+  };
+  for (const std::string& name : names) RETURN_IF_ERROR(look(IdentityKey::By::kName, name));
+  for (const std::string& id : ids) RETURN_IF_ERROR(look(IdentityKey::By::kId, id));
+  return out;
+}
+
+Result<std::vector<ApproverFactor>> ApprovalService::factors_of(
+    const policy::ApprovalRule& rule) const {
+  std::vector<ApproverFactor> out;
+  const auto ids_of = [](const ApproverFactor& factor) {
+    std::vector<std::string> ids;
+    for (const ApproverGroup& group : factor.groups) ids.push_back(group.id);
+    std::sort(ids.begin(), ids.end());
+    return ids;
+  };
+  for (const policy::ApprovalFactor& wanted : rule.factors) {
+    ApproverFactor factor{wanted.name, {}, std::max(wanted.approvals, 1)};
+    ASSIGN_OR_RETURN(factor.groups, groups_of(wanted.group_names, wanted.group_ids));
+    if (factor.groups.empty())
+      return Error{
+          Errc::kInvalidArgument,
+          fmt::format(
+              "nobody could approve this: the groups of the factor \"{}\" ({}) do "
+              "not exist in this namespace; an operator creates them or changes "
+              "the policy",
+              wanted.name,
+              fmt::join(wanted.group_names.empty() ? wanted.group_ids : wanted.group_names, ", "))};
+    // The same people asked twice are asked once, for the larger number.
+    const auto twin = std::find_if(out.begin(), out.end(), [&](const ApproverFactor& other) {
+      return ids_of(other) == ids_of(factor);
+    });
+    if (twin != out.end())
+      twin->approvals = std::max(twin->approvals, factor.approvals);
+    else
+      out.push_back(std::move(factor));
+  }
+  if (out.empty())
+    return Error{Errc::kInvalidArgument, "nobody could approve this: the policy names no factor"};
+  return out;
+}
+
+// ---- what is asked for --------------------------------------------------------------------------
+
+Status ApprovalService::set_terms(const ApprovalSubject& subject, const ApprovalWishes& wishes,
+                                  Approval& approval) const {
+  const policy::ApprovalRule& rule = subject.demand.rule;
+  approval.reason =
+      clean_text(wishes.reason.empty() ? subject.by.purpose : wishes.reason, kReasonBytesMax);
+  approval.ticket =
+      clean_text(wishes.ticket.empty() ? subject.by.ticket : wishes.ticket, kTicketBytesMax);
+  if (rule.reason_required && approval.reason.empty())
+    return not_as_the_policy_asks(
+        "wants a reason: send \"reason\" to sys/approvals, or the header X-Curfew-Purpose");
+  if (rule.ticket_required && approval.ticket.empty())
+    return not_as_the_policy_asks(
+        "wants a ticket: send \"ticket\" to sys/approvals, or the header X-Curfew-Ticket");
+  if (rule.statement_required && !approval.has_statement())
+    return not_as_the_policy_asks(
+        "wants to see the statement: send the SQL as \"statement\" to sys/approvals");
+  if (!subject.foreseen) {
+    if (wishes.task || wishes.ttl > Millis{0})
+      return Error{Errc::kInvalidArgument,
+                   "ttl and task are for credentials; no lease comes of this path"};
+    return ok();
+  }
+  const engines::Terms& terms = subject.foreseen->terms;
+  approval.ttl_max = lesser(rule.max_ttl, terms.max_ttl);
+  approval.ttl = wishes.ttl;
+  for (const Millis fallback : {rule.default_ttl, terms.ttl, kTtlDefault})
+    if (approval.ttl == Millis{0}) approval.ttl = fallback;
+  if (wishes.ttl == Millis{0} && approval.ttl_max > Millis{0})
+    approval.ttl = std::min(approval.ttl, approval.ttl_max);
+  approval.ttl = std::chrono::floor<Seconds>(approval.ttl);
+  if (approval.ttl < Seconds{1})
+    return Error{Errc::kInvalidArgument, "ttl: expected at least one second"};
+  if (approval.ttl_max > Millis{0} && approval.ttl > approval.ttl_max)
+    return Error{Errc::kInvalidArgument, fmt::format("ttl: at most {} may be asked for here",
+                                                     format_duration_short(approval.ttl_max))};
+  if (!wishes.task) return ok();
+  if (!rule.task)
+    return not_as_the_policy_asks("lets no approval cover a task: ask for each lease");
+  const ApprovalTask& task = *wishes.task;
+  const std::int64_t statements_max =
+      rule.task->statements_max > 0 ? rule.task->statements_max : rule.task->leases_max;
+  if (task.leases_max < 1 || task.leases_max > rule.task->leases_max ||
+      task.duration < Seconds{1} || task.duration > rule.task->duration_max ||
+      task.statements_max < 0 || task.statements_max > statements_max)
+    return not_as_the_policy_asks(
+        fmt::format("lets a task have up to {} leases, {} statements and {}", rule.task->leases_max,
+                    statements_max, format_duration_short(rule.task->duration_max)));
+  approval.task = task;
+  approval.ttl = std::min(approval.ttl, task.duration);
+  return ok();
+}
+
+Result<Approval> ApprovalService::prepare(const ApprovalSubject& subject,
+                                          const ApprovalWishes& wishes) const {
+  const policy::ApprovalRule& rule = subject.demand.rule;
+  const WallTime now = parts_.clock.wall();
+  Approval approval;
+  approval.id = random_base62(parts_.random, kIdCharacters);
+  approval.operation = subject.operation;
+  approval.path = subject.path;
+  approval.data = subject.data;
+  approval.hides_data = subject.hides_data;
+  approval.mount = subject.mount;
+  approval.mount_path = subject.mount_path;
+  approval.requester.by = subject.by;
+  approval.requester.key = requester_key(subject.caller->token, subject.by);
+  approval.requester.home = subject.caller->name_space;
+  if (const Standing* standing = subject.caller->standing.get()) {
+    approval.requester.kind = standing->kind;
+    approval.requester.owner = standing->owner;
+  }
+  RETURN_IF_ERROR(exclude(*subject.caller, approval.requester));
+  RETURN_IF_ERROR(set_terms(subject, wishes, approval));
+  ASSIGN_OR_RETURN(approval.factors, factors_of(rule));
+  ASSIGN_OR_RETURN(approval.escalate_to,
+                   groups_of(rule.escalate_to.group_names, rule.escalate_to.group_ids));
+  if (subject.foreseen) {
+    approval.role = subject.foreseen->role;
+    approval.target = subject.foreseen->target;
+    approval.evidence = subject.foreseen->shown;
+    approval.content_digest = digest_of(subject.foreseen->content);
+  }
+  if (!approval.evidence.is_object()) approval.evidence = Json::object();
+  if (!wishes.rehearsal.is_null()) approval.evidence["rehearsal"] = wishes.rehearsal;
+  approval.policies = subject.demand.policies;
+  approval.rule_path = subject.demand.path;
+  approval.policy_version = policy_version(subject.demand);
+  approval.notify = rule.notify;
+  approval.created_at = now;
+  Millis wait = rule.ttl > Millis{0} ? rule.ttl : options_.request_ttl;
+  wait = std::min(wait, options_.request_ttl_max);
+  approval.expires_at = now + wait;
+  approval.escalate_at =
+      now + (rule.escalate_after > Millis{0} ? std::min(rule.escalate_after, wait) : wait / 2);
+  approval.claim_window = rule.claim_window > Millis{0} ? rule.claim_window : options_.claim_window;
+  const Json who = {approval.requester.key, approval.requester.home};
+  ASSIGN_OR_RETURN(approval.ask,
+                   parts_.barrier.keyed_hash("approval ask",
+                                             dump_json(Json{who, operation_name(approval.operation),
+                                                            approval.path, approval.data})));
+  if (!wishes.idempotency_key.empty()) {
+    ASSIGN_OR_RETURN(
+        approval.key,
+        parts_.barrier.keyed_hash("approval key", dump_json(Json{who, wishes.idempotency_key})));
+  }
+  approval.digest = digest_of(approval);
+  return approval;
+}
+
+// ---- asking -------------------------------------------------------------------------------------
+
+// The request that stands for this one already; nullopt: it is a new one.
+Result<std::optional<Approval>> ApprovalService::earlier(store::Writer& writer,
+                                                         const Approval& wanted,
+                                                         const ApprovalWishes& wishes) {
+  const WallTime now = parts_.clock.wall();
+  if (!wanted.key.empty()) {
+    ASSIGN_OR_RETURN(const auto with_key, parts_.store.of_key(writer, wanted.key));
+    for (const Approval& found : with_key) {
+      if (found.ask == wanted.ask && is_same_wish(found, wanted.requester.by, wishes))
+        return std::optional(found);
+      if (found.state != ApprovalState::kPending && found.state != ApprovalState::kApproved)
+        continue;
+      RETURN_IF_ERROR(parts_.store.change(writer, found.id, [&](Approval& old) -> Status {
+        old.state = ApprovalState::kSuperseded;
+        old.closed_at = now;
+        old.decisions.push_back({.verdict = Verdict::kSupersede,
+                                 .reason = "asked for something else with the same key",
+                                 .at = now,
+                                 .digest = old.digest});
+        return ok();
+      }));
+    }
+  }
+  ASSIGN_OR_RETURN(const auto same, parts_.store.of_ask(writer, wanted.ask, kSameMax));
+  for (const Approval& found : same) {
+    const bool waits = found.state == ApprovalState::kPending && found.expires_at > now;
+    const bool usable =
+        found.state == ApprovalState::kApproved && found.claim_until && *found.claim_until > now;
+    if ((waits || usable) && is_same_wish(found, wanted.requester.by, wishes))
+      return std::optional(found);
+    const Millis since = now - found.closed_at.value_or(WallTime{});
+    if (found.state == ApprovalState::kDenied && since < options_.denied_pause)
+      return Error{Errc::kQuotaExceeded,
+                   fmt::format("this was denied just now ({}): it can be asked again in {}",
+                               found.decisions.empty() ? "" : found.decisions.back().reason,
+                               format_duration_short(
+                                   std::chrono::ceil<Seconds>(options_.denied_pause - since)))};
+  }
+  ASSIGN_OR_RETURN(const std::int64_t pending,
+                   parts_.store.count(writer, wanted.requester.key, ApprovalState::kPending));
+  if (pending >= options_.pending_per_requester_max)
+    return Error{Errc::kQuotaExceeded,
+                 fmt::format("{} approval requests of yours are waiting, and no more may: wait for "
+                             "decisions, or cancel some",
+                             pending)};
+  return std::optional<Approval>();
+}
+
+// Rules of the policy that approve without a person, or would.
+Status ApprovalService::apply_rules(store::Writer& writer, const policy::ApprovalRule& rule,
+                                    Approval& approval, std::string& event) const {
+  for (const policy::AutoApproval& automatic : rule.automatic) {
+    const std::string name = automatic.name + '@' + approval.rule_path;
+    std::string why_not;
+    if (approval.is_task() || approval.role.empty()) why_not = "only single leases are";
+    if (approval.ttl > automatic.max_ttl) why_not = "the TTL is longer than the rule's";
+    if (why_not.empty()) {
+      ASSIGN_OR_RETURN(const std::int64_t used,
+                       parts_.store.count_automatic(writer, name, approval.created_at - kHour));
+      if (used >= automatic.per_hour) why_not = "the rule's budget for this hour is used up";
+    }
+    if (automatic.shadow) {
+      approval.shadow.push_back(
+          {{"rule", automatic.name}, {"would_approve", why_not.empty()}, {"why", why_not}});
+      continue;
+    }
+    if (!why_not.empty() || approval.state != ApprovalState::kPending) continue;
+    approval.automatic = name;
+    approval.decisions.push_back(
+        {.by_name = automatic.name,
+         .verdict = Verdict::kAutomatic,
+         .reason = fmt::format("rule \"{}\" of {} ({})", automatic.name, approval.rule_path,
+                               approval.policy_version),
+         .at = approval.created_at,
+         .digest = approval.digest});
+    approve(approval, approval.created_at);
+    event = "auto_approved";
+  }
+  return ok();
+}
+
+Status ApprovalService::break_glass(const ApprovalSubject& subject, Approval& approval,
+                                    std::string& event) const {
+  const auto& allowed = subject.demand.rule.break_glass;
+  if (!allowed)
+    return Error{Errc::kPermissionDenied,
+                 "permission denied: the policy knows no break glass for this path"};
+  if (approval.is_task())
+    return Error{Errc::kInvalidArgument, "a break glass is for one lease, not for a task"};
+  ASSIGN_OR_RETURN(const Approver human, approver_of(subject.caller, subject.place));
+  ASSIGN_OR_RETURN(const auto groups, groups_of(allowed->group_names, allowed->group_ids));
+  const bool may = std::any_of(groups.begin(), groups.end(), [&](const ApproverGroup& group) {
+    return std::find(human.groups.begin(), human.groups.end(), group.id) != human.groups.end();
+  });
+  if (!may)
+    return Error{Errc::kPermissionDenied,
+                 "permission denied: you are in none of the groups that may break the glass here"};
+  if (characters(approval.reason) < kReasonOfBreakGlassMin)
+    return Error{Errc::kInvalidArgument,
+                 fmt::format("reason: a break glass needs one of at least {} characters",
+                             kReasonOfBreakGlassMin)};
+  approval.break_glass = true;
+  approval.review_due = approval.created_at + options_.review_within;
+  approval.decisions.push_back({.by = human.entity_id,
+                                .by_name = human.name,
+                                .verdict = Verdict::kBreakGlass,
+                                .reason = approval.reason,
+                                .at = approval.created_at,
+                                .digest = approval.digest});
+  approve(approval, approval.created_at);
+  approval.notify.clear();  // everybody is told
+  event = "break_glass";
+  return ok();
+}
+
+Result<Approval> ApprovalService::ask(const ApprovalSubject& subject,
+                                      const ApprovalWishes& wishes) {
+  ASSIGN_OR_RETURN(Approval approval, prepare(subject, wishes));
+  std::string event = "requested";
+  if (wishes.break_glass) RETURN_IF_ERROR(break_glass(subject, approval, event));
+  bool is_new = true;
+  RETURN_IF_ERROR(parts_.database.write([&](store::Writer& writer) -> Status {
+    if (!wishes.break_glass) {
+      ASSIGN_OR_RETURN(auto known, earlier(writer, approval, wishes));
+      if (known) {
+        approval = *std::move(known);
+        is_new = false;
+        return ok();
+      }
+      RETURN_IF_ERROR(apply_rules(writer, subject.demand.rule, approval, event));
+    }
+    RETURN_IF_ERROR(parts_.store.insert(writer, approval));
+    return tell(writer, event, approval);
+  }));
+  if (!is_new) return approval;
+  parts_.log.info("approval request", {{"id", approval.id},
+                                       {"state", approval_state_name(approval.state)},
+                                       {"path", approval.path},
+                                       {"by", agent_of(approval.requester.by)},
+                                       {"digest", approval.digest}});
+  publish(approval);
+  return approval;
+}
+
+// ---- telling ------------------------------------------------------------------------------------
+
+Status ApprovalService::tell(store::Writer& writer, const std::string& event,
+                             const Approval& approval) const {
+  if (event.empty() || !parts_.notify) return ok();
+  return parts_.notify(writer, event, approval);
+}
+
+void ApprovalService::publish(const Approval& approval) const {
+  ApprovalEvent event{.id = approval.id,
+                      .state = approval.state,
+                      .revision = approval.revision,
+                      .role = approval.role,
+                      .is_task = approval.is_task(),
+                      .requester = approval.requester.key,
+                      .groups = {},
+                      .excluded = approval.requester.excluded,
+                      .excluded_groups = approval.requester.excluded_groups};
+  for (const ApproverFactor& factor : approval.factors)
+    for (const ApproverGroup& group : factor.groups) add(event.groups, group.id);
+  parts_.events.publish(event);
+  if (parts_.due_changed) parts_.due_changed();
+}
+
+}  // namespace curfew::broker

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <vector>
+
+#include "base/json.h"
+#include "broker/approval/approval.h"
+#include "broker/approval/approver.h"
+
+namespace curfew::broker {
+
+// An approval request as the API shows it: see docs/approvals-api.md. Holds no values of a request
+// whose data is hidden. Without `can` and `earlier`, which depend on who looks.
+Json to_api(const Approval& approval, const std::vector<FactorTally>& tallies);
+
+// For lists: without evidence and parameters.
+Json to_summary(const Approval& approval, const std::vector<FactorTally>& tallies);
+
+// "<revision>-<16 hex of the digest>", in quotes: changes when anything of it does.
+std::string etag_of(const Approval& approval);
+
+}  // namespace curfew::broker

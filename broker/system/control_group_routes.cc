@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include "base/duration.h"
+#include "broker/approval/approval_view.h"
+#include "broker/attribution.h"
+#include "broker/system/system_parts.h"
+
+// sys/control-group and sys/config/control-group: the approval queue as clients of Vault Enterprise
+// and plain polling clients know it.
+namespace curfew::broker {
+namespace {
+
+bool is_approved(const Approval& approval) {
+  return approval.state == ApprovalState::kApproved || approval.state == ApprovalState::kClaimed;
+}
+
+class ControlGroupRoutes {
+ public:
+  explicit ControlGroupRoutes(const SystemParts& parts) : parts_(parts) {}
+
+  // Vault's approvers know the accessor of a wrapping token, and approve what is behind it as it is
+  // then.
+  Result<Response> authorize(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const Approval approval, of_accessor(call));
+    ASSIGN_OR_RETURN(const Approval decided, parts_.approvals.decide(call.caller, parts_.place.id,
+                                                                     {.id = approval.id,
+                                                                      .verdict = Verdict::kApprove,
+                                                                      .reason = {},
+                                                                      .digest = approval.digest}));
+    return Response{.data = {{"approved", is_approved(decided)}}};
+  }
+
+  // With an accessor it tells how far a request is; without one it makes one.
+  Result<Response> request(const BackendCall& call) const {
+    if (!Fields(call.request.data).has("accessor")) return create(call);
+    ASSIGN_OR_RETURN(const Approval approval, of_accessor(call));
+    return Response{.data = status_of(approval)};
+  }
+
+  Result<Response> status(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const auto approval, parts_.approvals.get(call.param("id")));
+    if (!approval || !parts_.approvals.may_see(*approval, call.caller, parts_.place.id))
+      return Error{Errc::kNotFound, "there is no such approval request"};
+    return Response{.layout = Layout::kInjected, .data = status_of(*approval)};
+  }
+
+ private:
+  static Json status_of(const Approval& approval) {
+    Json authorizations = Json::array();
+    for (const ApprovalDecision& decision : approval.decisions)
+      if ((decision.verdict == Verdict::kApprove || decision.verdict == Verdict::kNarrow) &&
+          decision.digest == approval.digest)
+        authorizations.push_back({{"entity_id", decision.by}, {"entity_name", decision.by_name}});
+    const engines::Attribution& by = approval.requester.by;
+    return {{"approved", is_approved(approval)},
+            {"state", approval_state_name(approval.state)},
+            {"id", approval.id},
+            {"request_path", approval.path},
+            {"request_operation", operation_name(approval.operation)},
+            {"request_entity", {{"id", by.entity_id}, {"name", by.entity_name}}},
+            {"authorizations", std::move(authorizations)},
+            {"expires_at", format_rfc3339(approval.expires_at)},
+            {"ttl", std::chrono::floor<Seconds>(approval.ttl).count()}};
+  }
+
+  // Whoever knows the accessor may see it.
+  Result<Approval> of_accessor(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const std::string accessor, required_text(call.request.data, "accessor"));
+    ASSIGN_OR_RETURN(const auto id, parts_.wraps.promised_by(accessor));
+    if (!id)
+      return Error{Errc::kInvalidArgument,
+                   "accessor: the wrapping token that it belongs to waits for no approval"};
+    ASSIGN_OR_RETURN(auto approval, parts_.approvals.get(*id));
+    if (!approval) return Error{Errc::kInvalidArgument, "there is no such approval request"};
+    return *std::move(approval);
+  }
+
+  // Of the two members of which either may hold it, the path of what is to be read.
+  Result<std::string> path_of(const BackendCall& call) const {
+    std::string last;
+    for (const char* name : {"target_resource", "operation"}) {
+      ASSIGN_OR_RETURN(std::string text, Fields(call.request.data).text_or(name, ""));
+      if (text.starts_with("/v1/")) text.erase(0, 4);
+      if (text.find('/') != std::string::npos && parts_.mounts.route(text).mount) return text;
+      if (last.empty()) last = std::move(text);
+    }
+    return Error{Errc::kInvalidArgument,
+                 fmt::format("target_resource: expected the path whose credential is wanted, such "
+                             "as database/creds/agent-readwrite; \"{}\" is none",
+                             clean_text(last, 64))};
+  }
+
+  Result<Response> create(const BackendCall& call) const {
+    const Fields fields(call.request.data);
+    Request asked;
+    ASSIGN_OR_RETURN(asked.path, path_of(call));
+    ApprovalWishes wishes;
+    ASSIGN_OR_RETURN(const std::int64_t minutes,
+                     fields.integer_or("requested_duration_minutes", 0));
+    if (minutes < 0 || minutes > 60 * 24 * 365)
+      return Error{Errc::kInvalidArgument,
+                   "requested_duration_minutes: expected a number of minutes"};
+    wishes.ttl = std::chrono::minutes{minutes};
+    ASSIGN_OR_RETURN(wishes.reason, fields.text_or("justification", ""));
+    wishes.idempotency_key = call.request.idempotency_key;
+    ASSIGN_OR_RETURN(const Approval approval,
+                     parts_.ask_approval(call, std::move(asked), std::move(wishes)));
+    Response response;
+    response.layout = Layout::kInjected;
+    response.data = status_of(approval);
+    response.request_id = approval.id;  // such clients go on with the "request_id" of the answer
+    response.approval = {{"id", approval.id}, {"digest", approval.digest}};
+    return response;
+  }
+
+  const SystemParts parts_;
+};
+
+}  // namespace
+
+void add_control_group_routes(const SystemParts& parts, RouteList& routes) {
+  using enum Operation;
+  const auto to = binder<ControlGroupRoutes>(parts);
+  const FieldSpec accessor{"accessor", FieldType::kText, "Of the wrapping token.", true};
+  add_route(routes,
+            {.pattern = "control-group/authorize",
+             .summary = "Approves the request behind a wrapping token.",
+             .fields = {accessor}},
+            {{kUpdate, to(&ControlGroupRoutes::authorize)}});
+  add_route(
+      routes,
+      {.pattern = "control-group/request",
+       .summary = "How far a request is; without an accessor, asks for one.",
+       .fields = {{"accessor", FieldType::kText, "Of the wrapping token."},
+                  {"target_resource", FieldType::kText, "The path that is wanted."},
+                  {"justification", FieldType::kText, "Why."},
+                  {"requested_duration_minutes", FieldType::kInteger, "How long it is needed."}}},
+      {{kUpdate, to(&ControlGroupRoutes::request)}});
+  add_route(routes, {.pattern = "control-group/request/{id}", .summary = "How far a request is."},
+            {{kRead, to(&ControlGroupRoutes::status)}});
+}
+
+}  // namespace curfew::broker
