@@ -173,8 +173,13 @@ Result<Approval> ApprovalService::decide(const Caller* caller, const std::string
   deciding.reason = clean_text(asked.reason, kReasonBytesMax);
   const Verdict verdict = deciding.verdict;
   ASSIGN_OR_RETURN(const auto seen, parts_.store.get(deciding.id));
-  if (!seen || !may_see(*seen, caller, place))
+  if (!seen || !may_see(*seen, caller, place)) {
+    // Who decides on nothing at all is told so; what there is, is told to nobody whom it is not
+    // for.
+    if (verdict != Verdict::kCancel && verdict != Verdict::kComment)
+      RETURN_IF_ERROR(approver_of(caller, place));
     return Error{Errc::kNotFound, "there is no such approval request"};
+  }
   const bool needs_reason =
       verdict == Verdict::kDeny || verdict == Verdict::kReview || verdict == Verdict::kComment;
   if (needs_reason && deciding.reason.empty())

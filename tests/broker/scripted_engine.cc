@@ -33,6 +33,24 @@ class ScriptedEngine final : public engines::SecretEngine, public engines::Ident
         .work = nullptr};
   }
 
+  Result<engines::Foreseen> foresee(const engines::IssueRequest& request) const override {
+    engines::Foreseen out;
+    out.role = request.params.at("role");
+    out.target = "target";
+    out.terms = {.ttl = world_.role_ttl, .max_ttl = world_.role_max};
+    out.shown = {{"statements", {world_.role_text}}};
+    out.content = {{"statements", world_.role_text}, {"data", request.data}};
+    return out;
+  }
+
+  Result<Json> rehearse(const engines::IssueRequest& request, const CallContext&) override {
+    if (!request.data.contains("statement"))
+      return Error{Errc::kUnsupportedOperation, "nothing to try"};
+    if (request.data["statement"] == "broken")
+      return Error{Errc::kInvalidArgument, "the statement does not work"};
+    return Json{{"rows", 3}};
+  }
+
   Result<engines::Issued> apply(const engines::DurableIntent& intent, const CallContext&) override {
     using enum ScriptedWorld::Fault;
     if (world_.during_apply) world_.during_apply(intent.lease_id());

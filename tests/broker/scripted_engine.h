@@ -39,6 +39,7 @@ class ScriptedWorld {
   std::atomic<Fault> apply_fault{Fault::kNone};
   std::atomic<int> revoke_faults{0};
   std::atomic<int> revokes{0};
+  std::string role_text = "CREATE ROLE";  // what an approver is shown, and approves
   Millis role_ttl{0};
   Millis role_max{0};
   std::map<std::string, WallTime> renewed;
