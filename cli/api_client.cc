@@ -55,6 +55,10 @@ bool mentions(const std::vector<std::string>& errors, std::string_view words) {
       errors, [&](const std::string& e) { return e.find(words) != std::string::npos; });
 }
 
+bool accepts(const ApiRequest& request, int status) {
+  return std::ranges::find(request.accept, status) != request.accept.end();
+}
+
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 307 || status == 308;
 }
@@ -121,7 +125,8 @@ HttpRequest ApiClient::to_http(const ApiRequest& request) const {
   return http;
 }
 
-Result<HttpResponse> ApiClient::exchange(HttpRequest& http, bool repeatable) {
+// `stale_is_answer`: 412 says that the caller knows an old state; trying again cannot help.
+Result<HttpResponse> ApiClient::exchange(HttpRequest& http, bool repeatable, bool stale_is_answer) {
   constexpr Millis kWaitFirst{500};
   constexpr Millis kWaitMax{10'000};
   Millis wait = kWaitFirst;
@@ -134,8 +139,9 @@ Result<HttpResponse> ApiClient::exchange(HttpRequest& http, bool repeatable) {
     // Where nothing can have happened at the server, or where the server knows the repetition for
     // one: else a request whose answer was lost could make a second credential.
     const bool failed = !response || (response->status >= 500 && response->status != 501);
-    const bool nothing_done = response ? response->status == 412 || response->status == 503
-                                       : response.error().code == Errc::kUnavailable;
+    const bool nothing_done =
+        response ? (response->status == 412 && !stale_is_answer) || response->status == 503
+                 : response.error().code == Errc::kUnavailable;
     const bool harmless = nothing_done || (repeatable && failed);
     if (!harmless || retries_left <= 0) return response;
     const bool has_advice = response && response->retry_after;
@@ -156,7 +162,7 @@ Result<ApiReply> ApiClient::send(const ApiRequest& request) {
   }
   // The server keeps count of keys for reads alone.
   const bool repeatable = request.may_issue && !idempotency_key_.empty() && http.method == "GET";
-  Result<HttpResponse> response = exchange(http, repeatable);
+  Result<HttpResponse> response = exchange(http, repeatable, accepts(request, 412));
   if (http.body) zero(*http.body);
   if (!response) {
     Error error = std::move(response).error();
@@ -164,7 +170,7 @@ Result<ApiReply> ApiClient::send(const ApiRequest& request) {
     return error;
   }
   const bool accepted =
-      std::ranges::find(request.accept, response->status) != request.accept.end() ||
+      accepts(request, response->status) ||
       (request.none_ok && response->status == 404 && errors_of(*response).empty());
   if (!accepted && (response->status < 200 || response->status > 299)) {
     return refusal(request, http, *response);
@@ -182,6 +188,25 @@ Result<ApiReply> ApiClient::send(const ApiRequest& request) {
     if (body) reply.body = *std::move(body);
   }
   return reply;
+}
+
+Status ApiClient::follow(const ApiRequest& request,
+                         const std::function<bool(std::string_view)>& piece) {
+  const HttpRequest http = to_http(request);
+  if (settings_.output_curl) {
+    print_curl(request, http);
+    return Error{Errc::kPreconditionFailed, "the call was printed instead of made"};
+  }
+  Result<HttpResponse> response = http_.follow(http, piece);
+  if (!response) {
+    Error error = std::move(response).error();
+    error.message = "Error " + request.doing + ": " + error.message;
+    return error;
+  }
+  if (response->status == 200) return ok();
+  Error error = refusal(request, http, *response);
+  if (response->status >= 502 && response->status <= 504) error.code = Errc::kUnavailable;
+  return error;
 }
 
 Error ApiClient::refusal(const ApiRequest& request, const HttpRequest& http,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -51,6 +52,11 @@ class ApiClient {
   // instead of made and the error is kPreconditionFailed (see printed_curl).
   Result<ApiReply> send(const ApiRequest& request);
 
+  // An answer without an end: its body goes to `piece` as it comes, until that says false or the
+  // server ends it. Errors as of send(); kUnavailable also
+  // where a server or a gateway says that it will be back.
+  Status follow(const ApiRequest& request, const std::function<bool(std::string_view)>& piece);
+
   // The call was printed: the command has done what was asked.
   bool printed_curl() const { return printed_curl_; }
 
@@ -61,7 +67,7 @@ class ApiClient {
  private:
   std::optional<Millis> wrap_ttl_of(const ApiRequest& request) const;
   HttpRequest to_http(const ApiRequest& request) const;
-  Result<HttpResponse> exchange(HttpRequest& http, bool repeatable);
+  Result<HttpResponse> exchange(HttpRequest& http, bool repeatable, bool stale_is_answer);
   Error refusal(const ApiRequest& request, const HttpRequest& http,
                 const HttpResponse& response) const;
   std::string hint(const HttpRequest& http, const HttpResponse& response,

@@ -67,6 +67,9 @@ Status check_value(const Flag& flag, const std::string& value) {
     case FlagKind::kInteger:
       if (!to_integer(value)) return wrong("a whole number");
       break;
+    case FlagKind::kWait:
+      if (value == "true") break;
+      [[fallthrough]];
     case FlagKind::kDuration: {
       const Result<Millis> duration = parse_duration(value);
       if (!duration || *duration < Millis{0}) return wrong("a duration such as 90s, 15m or 1h30m");
@@ -114,6 +117,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+bool takes_next_word(FlagKind kind) {
+  return kind != FlagKind::kSwitch && kind != FlagKind::kWait;
+}
+
 class ArgumentParser {
  public:
   ArgumentParser(std::span<const Flag> flags, std::span<const std::string> words)
@@ -145,7 +152,7 @@ class ArgumentParser {
     std::string value = "true";
     if (parts.value) {
       value = *parts.value;
-    } else if (flag->kind != FlagKind::kSwitch) {
+    } else if (takes_next_word(flag->kind)) {
       if (next_ == words_.size()) {
         return Error{Errc::kInvalidArgument, "flag -" + flag->names.front() + " needs a value"};
       }
@@ -175,7 +182,7 @@ std::size_t leading_flags(std::span<const Flag> flags, std::span<const std::stri
     if (!parts || words[count] == "--") break;
     const Flag* flag = find_flag(flags, parts->name);
     if (flag == nullptr) break;
-    const bool takes_next = !parts->value && flag->kind != FlagKind::kSwitch;
+    const bool takes_next = !parts->value && takes_next_word(flag->kind);
     if (takes_next && count + 1 == words.size()) break;
     count += takes_next ? 2 : 1;
   }

@@ -19,8 +19,12 @@ enum class FlagKind {
   kText,      // -field=x or -field x; the last one counts
   kInteger,   // a whole number
   kDuration,  // "90", "15m", "1h30m"
+  kWait,      // -wait or -wait=5m; never takes the next word
   kList,      // may be repeated
 };
+
+// Whether the value may be the next word.
+bool takes_next_word(FlagKind kind);
 
 // One flag of a command. One dash or two, before or after the other arguments.
 struct Flag {

@@ -16,6 +16,9 @@ void add_policy_commands(CommandTable& table);
 void add_secrets_commands(CommandTable& table);
 void add_auth_commands(CommandTable& table);
 void add_agent_commands(CommandTable& table);
+void add_approval_commands(CommandTable& table);
+void add_request_commands(CommandTable& table);  // request, approval wait, claim
+void add_watch_commands(CommandTable& table);    // approval watch
 void add_clock_commands(CommandTable& table);
 void add_audit_commands(CommandTable& table);
 void add_namespace_commands(CommandTable& table);

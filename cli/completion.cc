@@ -37,7 +37,7 @@ std::string flag_words(const Command& command) {
   std::string words = "-help";
   for (const Flag& flag : all_flags(command)) {
     for (const std::string& name : flag.names) {
-      words += " -" + name + (flag.kind == FlagKind::kSwitch ? "" : "=");
+      words += " -" + name + (takes_next_word(flag.kind) ? "=" : "");
     }
   }
   return words;
@@ -148,7 +148,7 @@ std::string fish_script(const CommandTable& table) {
     for (const Flag& flag : all_flags(command)) {
       script += "complete -c curfew -n " +
                 fish_quote("__curfew_under " + fish_quote(command.path)) + " -o " +
-                flag.names.front() + (flag.kind == FlagKind::kSwitch ? "" : " -r") + " -d " +
+                flag.names.front() + (takes_next_word(flag.kind) ? " -r" : "") + " -d " +
                 fish_quote(flag.description) + "\n";
     }
   }

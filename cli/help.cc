@@ -40,6 +40,8 @@ std::string flag_lines(std::span<const Flag> flags) {
       for (std::size_t i = 0; i < flag.choices.size(); ++i) {
         line += (i == 0 ? "" : "|") + flag.choices[i];
       }
+    } else if (flag.kind == FlagKind::kWait) {
+      line += "[=DURATION]";
     } else if (flag.kind != FlagKind::kSwitch) {
       line += "=" + (flag.placeholder.empty() ? "VALUE" : flag.placeholder);
     }

@@ -61,11 +61,23 @@ struct Receiver {
   HttpResponse response;
   std::size_t bytes_max = 0;
   bool too_large = false;
+  // Of an answer without an end; null: the answer is kept.
+  const std::function<bool(std::string_view)>* piece = nullptr;
+  CURL* easy = nullptr;
+  bool enough = false;
 };
 
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   auto& receiver = *static_cast<Receiver*>(user);
   const std::size_t bytes = size * count;
+  if (receiver.piece != nullptr) {
+    long status = 0;
+    curl_easy_getinfo(receiver.easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200) {
+      receiver.enough = !(*receiver.piece)({data, bytes});
+      return receiver.enough ? 0 : bytes;
+    }
+  }
   if (receiver.response.body.size() + bytes > receiver.bytes_max) {
     receiver.too_large = true;
     return 0;
@@ -238,6 +250,14 @@ void set_basics(CURL* easy, const HttpSettings& settings) {
   set(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(settings.connect_timeout.count()));
 }
 
+// A server that is gone without a word is noticed by the kernel.
+void set_endless(CURL* easy) {
+  set(easy, CURLOPT_TIMEOUT_MS, 0L);
+  set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(easy, CURLOPT_TCP_KEEPIDLE, 30L);
+  set(easy, CURLOPT_TCP_KEEPINTVL, 15L);
+}
+
 void set_method(CURL* easy, const HttpRequest& request, HeaderLines& headers) {
   if (request.body || request.method != "GET") {
     set(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
@@ -300,13 +320,26 @@ Result<std::string> resolve_redirect(const std::string& url, const std::string& 
 }
 
 Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
+  return perform(request, nullptr);
+}
+
+Result<HttpResponse> HttpClient::follow(const HttpRequest& request,
+                                        const std::function<bool(std::string_view)>& piece) {
+  return perform(request, &piece);
+}
+
+Result<HttpResponse> HttpClient::perform(const HttpRequest& request,
+                                         const std::function<bool(std::string_view)>* piece) {
   static std::once_flag initialized;
   std::call_once(initialized, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   const Easy easy(curl_easy_init());
   if (!easy) return Error{Errc::kInternal, "libcurl cannot be started"};
 
   const Route route = route_for(request.url, settings_.tls_server_name);
-  Receiver receiver{.response = {}, .bytes_max = settings_.response_bytes_max};
+  Receiver receiver{.response = {},
+                    .bytes_max = settings_.response_bytes_max,
+                    .piece = piece,
+                    .easy = easy.get()};
   std::array<char, CURL_ERROR_SIZE> curl_words{};
   HeaderLines headers;
   HeaderLines connect_to;
@@ -321,6 +354,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
   set_basics(easy.get(), settings_);
   set_tls(easy.get(), settings_);
   set_method(easy.get(), request, headers);
+  if (piece != nullptr) set_endless(easy.get());
   set(easy.get(), CURLOPT_URL, route.url.c_str());
   if (is_loopback(route.host)) set(easy.get(), CURLOPT_NOPROXY, "*");
   if (!route.connect_to.empty()) {
@@ -340,7 +374,7 @@ Result<HttpResponse> HttpClient::send(const HttpRequest& request) {
                                       std::to_string(settings_.response_bytes_max >> 20) +
                                       " MiB: ask for less"};
   }
-  if (code != CURLE_OK) {
+  if (code != CURLE_OK && !receiver.enough) {
     long os_errno = 0;
     curl_easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &os_errno);
     long bytes_sent = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,7 +64,16 @@ class HttpClient {
   // answer is beyond response_bytes_max. Every message says what to look at; none holds the token.
   Result<HttpResponse> send(const HttpRequest& request);
 
+  // As send(), for an answer without an end, and without the limit of time: with status 200 the
+  // body is given to `piece` as it comes, which says whether to go on. Success where it does not,
+  // and where the server ends the answer in order.
+  Result<HttpResponse> follow(const HttpRequest& request,
+                              const std::function<bool(std::string_view)>& piece);
+
  private:
+  Result<HttpResponse> perform(const HttpRequest& request,
+                               const std::function<bool(std::string_view)>* piece);
+
   HttpSettings settings_;
 };
 

@@ -166,6 +166,9 @@ CommandTable make_command_table(const CliOptions& options) {
   add_auth_commands(table);
   add_audit_commands(table);
   add_agent_commands(table);
+  add_approval_commands(table);
+  add_request_commands(table);
+  add_watch_commands(table);
   add_namespace_commands(table);
   add_clock_commands(table);
   add_operator_commands(table);

@@ -1,8 +1,11 @@
 #include "cli/text_output.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
+#include "base/code_point.h"
 #include "base/duration.h"
 
 namespace curfew::cli {
@@ -142,24 +145,38 @@ bool names_duration(std::string_view member) {
 }
 
 std::string printable(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string shown;
   shown.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F are control characters too; in UTF-8 they are C2 80 to C2 9F.
-    const bool second_set =
-        byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    const auto code = second_set ? static_cast<unsigned char>(text[++i]) : byte;
-    if (second_set || (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
-      shown += "\\x";
-      shown += kDigits[code >> 4];
-      shown += kDigits[code & 15];
+  while (!text.empty()) {
+    const CodePoint c = first_code_point(text);
+    const std::size_t length = std::max<std::size_t>(c.length, 1);
+    if (c.length == 0 || c.value == '\n' || c.value == '\t' || !misleads(c.value)) {
+      shown += text.substr(0, length);
     } else {
-      shown += text[i];
+      shown +=
+          c.value < 0x100 ? fmt::format("\\x{:02x}", c.value) : fmt::format("\\u{{{:x}}}", c.value);
     }
+    text.remove_prefix(length);
   }
   return shown;
+}
+
+std::string one_line(std::string_view text) {
+  std::string line = printable(text);
+  for (const auto& [raw, spelled] : {std::pair("\n", "\\n"), std::pair("\t", "\\t")})
+    for (std::size_t at = 0; (at = line.find(raw, at)) != std::string::npos; at += 2)
+      line.replace(at, 1, spelled);
+  return line;
+}
+
+std::string plain_text(std::string_view text) {
+  std::string plain;
+  while (!text.empty()) {
+    const CodePoint c = first_code_point(text);
+    if (c.length != 0 && (c.value == '\n' || !misleads(c.value))) plain += text.substr(0, c.length);
+    text.remove_prefix(std::max<std::size_t>(c.length, 1));
+  }
+  return plain;
 }
 
 std::string table_text(const std::vector<Row>& rows) {

@@ -38,9 +38,14 @@ std::string duration_text(const Json& value);
 // Members whose name says that they hold a duration: ttl, period, …_ttl, …_duration.
 bool names_duration(std::string_view member);
 
-// `text` with control characters other than line breaks and tabs spelled out (\x1b), so that what
-// comes from a server cannot drive the terminal.
+// `text` with control characters other than line breaks and tabs spelled out (\x1b), and those that
+// turn the direction of text or cannot be seen (\u{202e}), so that what comes from a server can
+// neither drive the terminal nor look like something else.
 std::string printable(std::string_view text);
+// The same in one line: line breaks and tabs are spelled out too.
+std::string one_line(std::string_view text);
+// `text` without such characters, line breaks aside: for what somebody untrusted wrote.
+std::string plain_text(std::string_view text);
 
 // Columns four blanks apart under a header with a line beneath; empty cells as n/a. Ends with a
 // line break. REQUIRES: rows is not empty, its first row is the header and the longest.

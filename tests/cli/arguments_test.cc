@@ -12,6 +12,7 @@ const std::vector<Flag>& flags() {
       {{"cas"}, FlagKind::kInteger, ""},
       {{"ttl"}, FlagKind::kDuration, ""},
       {{"policy"}, FlagKind::kList, ""},
+      {{"wait"}, FlagKind::kWait, ""},
   };
   return known;
 }
@@ -49,6 +50,16 @@ TEST(Arguments, ASwitchNeverTakesTheNextWord) {
   EXPECT_FALSE(parse({"-force=false"})->on("force", true));
   EXPECT_TRUE(parse({})->on("force", true));
   EXPECT_NE(error_of({"-force=perhaps"}).find("true or false"), std::string::npos);
+}
+
+TEST(Arguments, AWaitTakesADurationOrNothingAndNeverTheNextWord) {
+  const Result<Arguments> plain = parse({"-wait", "5m"});
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_TRUE(plain->has("wait"));
+  EXPECT_EQ(plain->duration("wait"), std::nullopt);
+  EXPECT_EQ(plain->words(), std::vector<std::string>{"5m"});
+  EXPECT_EQ(parse({"--wait=5m"})->duration("wait"), Millis{300'000});
+  EXPECT_NE(error_of({"-wait=long"}).find("duration"), std::string::npos);
 }
 
 TEST(Arguments, AValueMayLookLikeAFlagOrANegativeNumber) {

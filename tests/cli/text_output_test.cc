@@ -54,6 +54,19 @@ TEST(TextOutput, ControlCharactersAreSpelledOut) {
   EXPECT_EQ(printable("größe ∞"), "größe ∞");
 }
 
+TEST(TextOutput, WhatTurnsOrHidesTextIsSpelledOut) {
+  EXPECT_EQ(printable("a\u202eb\u2066c\u200bd\ufeff"), "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{feff}");
+  EXPECT_EQ(printable("\xff\xe2\x80"), "\xff\xe2\x80") << "no UTF-8 stays as it is";
+}
+
+TEST(TextOutput, OneLineStaysOne) {
+  EXPECT_EQ(one_line("a\nb\tc\r"), "a\\nb\\tc\\x0d");
+}
+
+TEST(TextOutput, PlainTextIsWhatIsLeft) {
+  EXPECT_EQ(plain_text("a\x1b[1m\u202eb\nc\td\xff\u2028é"), "a[1mb\ncdé");
+}
+
 TEST(TextOutput, JsonKeepsTheOrderAndNeverFails) {
   OrderedJson value = OrderedJson::object();
   value["z"] = 1;
