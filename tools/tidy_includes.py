@@ -32,7 +32,7 @@ THIRD_PARTY = [
     (r"p11-kit/", {"store/pkcs11_token.cc", "tests/store/flaky_hsm.cc"}),
     (r"openssl/", {"base", "store", "api", "broker/auth", "tests"}),
     (r"sodium", {"broker/auth"}),
-    (r"curl/", {"cli", "broker/auth", "tests"}),
+    (r"curl/", {"cli", "broker/auth", "broker/notify", "tests"}),
     (r"CLI/", {"cli"}),
     (r"spdlog/", {"base"}),
     (r"gtest/|gmock/", {"tests"}),

@@ -108,6 +108,7 @@ Result<std::vector<Metric>> namespace_metrics(const SystemParts& parts, WallTime
                      "Kinds of periodic work of the engines that fail now, such as rotations.",
                      static_cast<double>(parts.caretaker.failing())});
   append(parts.reconciler.metrics(), metrics);
+  append(parts.notifier.metrics(), metrics);
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
                      static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",

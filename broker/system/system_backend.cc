@@ -52,6 +52,7 @@ BackendRoutes all_routes(const SystemParts& parts) {
   add_wrapping_routes(parts, routes);
   add_approval_routes(parts, routes);
   add_control_group_routes(parts, routes);
+  add_notification_routes(parts, routes);
   if (!parts.place.is_first()) confine(routes);
   return BackendRoutes(std::move(routes));
 }

@@ -25,6 +25,7 @@
 #include "broker/mount/caretaker.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
+#include "broker/notify/notifier.h"
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
 #include "broker/quota/quotas.h"
@@ -58,6 +59,7 @@ struct SystemParts {
   EndOperations& end_operations;
   ApprovalService& approvals;
   Wraps& wraps;
+  Notifier& notifier;
   AuditBroker& audit;
   const Caretaker& caretaker;
   Reconciler& reconciler;
@@ -106,6 +108,7 @@ void add_observe_routes(const SystemParts& parts, RouteList& routes);
 void add_reconcile_routes(const SystemParts& parts, RouteList& routes);
 void add_approval_routes(const SystemParts& parts, RouteList& routes);
 void add_control_group_routes(const SystemParts& parts, RouteList& routes);
+void add_notification_routes(const SystemParts& parts, RouteList& routes);
 void add_wrapping_routes(const SystemParts& parts, RouteList& routes);
 
 // What is counted of one namespace: its leases, targets, quotas and logins.

@@ -7,6 +7,7 @@
 #include "broker/approval/approval_events.h"
 #include "broker/approval/approval_service.h"
 #include "broker/approval/approval_store.h"
+#include "broker/approval/approval_view.h"
 #include "broker/audit/audit_broker.h"
 #include "broker/auth/auth_mounts.h"
 #include "broker/auth/login_service.h"
@@ -21,6 +22,7 @@
 #include "broker/mount/caretaker.h"
 #include "broker/mount/mount_table.h"
 #include "broker/mount/token_mount.h"
+#include "broker/notify/notifier.h"
 #include "broker/openapi.h"
 #include "broker/policy/password_policies.h"
 #include "broker/policy/policy_store.h"
@@ -128,16 +130,11 @@ struct Tenant::Parts {
                         [this] { return incidents_below(); }}),
         token_budgets(database, records),
         approval_store(database, keyring, log),
-        approvals({database,
-                   keyring,
-                   approval_store,
-                   approval_events,
-                   identities,
-                   token_store,
-                   clock,
-                   random,
-                   log,
-                   {},
+        approvals({database, keyring, approval_store, approval_events, identities, token_store,
+                   clock, random, log,
+                   [this](store::Writer& writer, std::string_view event, const Approval& approval) {
+                     return tell(writer, event, approval);
+                   },
                    [this](store::Writer& writer, const std::vector<std::string>& ids) -> Status {
                      RETURN_IF_ERROR(lease_store.end_all(writer, ids, clock.wall()));
                      return ok();
@@ -147,6 +144,7 @@ struct Tenant::Parts {
         wraps(
             database, records, keyring, token_store, lease_store, lockdowns,
             [this](const std::string& id) { return standing_of(id); }, clock, random, log),
+        notifier(database, records, clock, random, log, [this] { tenants.postman().wake(); }),
         leases(lease_store, claims, revoker, mounts, clock, random, log, [this] { reaper.wake(); }),
         retries(
             lease_store, leases, lockdowns, keyring, clock, log, [this] { reaper.wake(); },
@@ -183,6 +181,7 @@ struct Tenant::Parts {
                 end_operations,
                 approvals,
                 wraps,
+                notifier,
                 audit,
                 caretaker,
                 reconciler,
@@ -284,6 +283,15 @@ struct Tenant::Parts {
     return out;
   }
 
+  // In the transaction that changes the request, where identities cannot be asked who counts.
+  Status tell(store::Writer& writer, std::string_view event, const Approval& approval) {
+    return notifier.enqueue(writer, {.event = "approval." + std::string(event),
+                                     .approval_id = approval.id,
+                                     .view = to_summary(approval, {}),
+                                     .targets = approval.notify,
+                                     .at = clock.wall()});
+  }
+
   // ---- life -------------------------------------------------------------------------------------
 
   Status keep_house() {
@@ -302,11 +310,13 @@ struct Tenant::Parts {
     RETURN_IF_ERROR(mounts.load());
     RETURN_IF_ERROR(quotas.load());
     lockdowns.load();
+    RETURN_IF_ERROR(notifier.load());
     if (options.start_threads) {
       reaper.start();
       end_operations.start();
       caretaker.start();
       reconciler.start();
+      tenants.postman().join(notifier);
     }
     return ok();
   }
@@ -322,6 +332,7 @@ struct Tenant::Parts {
     end_operations.request_stop();
     caretaker.request_stop();
     reconciler.request_stop();
+    notifier.request_stop();
     const Status counted = keyring.record_usage(database);
     if (!counted) log.warn("key usage not recorded", {{"error", counted.error().message}});
   }
@@ -331,6 +342,9 @@ struct Tenant::Parts {
     reaper.stop();
     caretaker.stop();
     reconciler.stop();
+    notifier.request_stop();
+    tenants.postman().leave(notifier);
+    notifier.unload();
     mounts.unload();
     auth_mounts.unload();
     login_guard.unload();
@@ -401,6 +415,7 @@ struct Tenant::Parts {
   ApprovalEvents approval_events;
   ApprovalService approvals;
   Wraps wraps;
+  Notifier notifier;
   LeaseService leases;
   Retries retries;
   Reaper reaper;
@@ -484,6 +499,7 @@ Status Tenant::run_due() {
   RETURN_IF_ERROR(parts_->end_operations.run());
   RETURN_IF_ERROR(parts_->reaper.run_due());
   parts_->auth_mounts.tidy();
+  parts_->notifier.run_due();
   return parts_->caretaker.run_due();
 }
 

@@ -51,6 +51,7 @@ Tenants::Tenants(const Tenant::Shared& shared, store::NamespaceKeyrings& keyring
                  std::shared_ptr<store::Keyring> first_keyring)
     : shared_(shared),
       keyrings_(keyrings),
+      postman_(shared.log),
       first_(std::make_shared<Tenant>(shared, first_entry(), std::move(first_keyring), nullptr,
                                       *this)) {}
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "broker/notify/postman.h"
 #include "broker/tenant/namespaces.h"
 #include "broker/tenant/tenant.h"
 #include "store/namespace_keyrings.h"
@@ -25,6 +26,7 @@ class Tenants final : public Namespaces {
   ~Tenants() override;
 
   Tenant& first() const { return *first_; }
+  Postman& postman() { return postman_; }  // of all namespaces
 
   // The namespace that a request is for, by header and path together, and the path within it.
   struct Routed {
@@ -81,6 +83,7 @@ class Tenants final : public Namespaces {
 
   const Tenant::Shared shared_;
   store::NamespaceKeyrings& keyrings_;
+  Postman postman_;  // before the namespaces, which use it
   const std::shared_ptr<Tenant> first_;
 
   std::mutex changing_;  // one namespace is made, changed or removed at a time
