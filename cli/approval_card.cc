@@ -137,12 +137,14 @@ void add_factors(std::string& out, const Json& view) {
 void add_history(std::string& out, const Json& view) {
   std::string decisions;
   for (const Json& decision : member_list(view, "decisions")) {
-    std::string line = member_text(decision, "at") + "  " + member_text(decision, "verdict");
+    const std::string verdict = member_text(decision, "verdict");
+    std::string line = member_text(decision, "at") + "  " + verdict;
     const std::string by = person_text(member(decision, "by"));
     if (!by.empty()) line += " by " + by;
     if (member(decision, "ttl").is_number_integer())
       line += ", for " + duration_text(member(decision, "ttl"));
-    if (member(decision, "counts") == Json(false)) line += " (no longer counts)";
+    if ((verdict == "approve" || verdict == "narrow") && member(decision, "counts") == Json(false))
+      line += " (no longer counts)";
     const std::string reason = plain_text(member_text(decision, "reason"));
     if (!reason.empty()) line += ": " + reason;
     decisions += (decisions.empty() ? "" : "\n") + one_line(line);

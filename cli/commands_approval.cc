@@ -107,9 +107,11 @@ Result<int> print_decided(Call& call, const ApiReply& reply, const std::string& 
 Status ask(Call& call, const Json& view, const Verdict& verdict) {
   const Json& can = member(view, "can");
   if (member(can, verdict.can) == Json(false)) {
-    const std::string why = plain_text(member_text(can, "why_not"));
-    return Error{Errc::kRefused, fmt::format("You cannot {} this: {}", verdict.verb,
-                                             why.empty() ? approval_standing(view) : why)};
+    std::string why = plain_text(member_text(can, "why_not"));
+    if (why.empty())
+      why = member_text(view, "state") == "pending" ? "it is not for you to decide"
+                                                    : "it is " + approval_standing(view);
+    return Error{Errc::kRefused, fmt::format("You cannot {} this: {}", verdict.verb, why)};
   }
   if (call.arguments.on("yes")) return ok();
   call.around.err << "\n" << verdict.question << " [y/N] " << std::flush;

@@ -22,36 +22,45 @@ class Watch {
   explicit Watch(Call& call) : call_(call), left_(call.arguments.integer("count").value_or(0)) {}
 
   // False: all that was asked for was printed.
-  bool show(const std::string& id, const Json& change, bool waiting) {
-    const Json& revision = member(change, "revision");
-    const std::int64_t now = revision.is_number_integer() ? revision.get<std::int64_t>() : 0;
-    if (known_.size() >= kKnownMax) known_.clear();
-    const auto [known, is_new] = known_.emplace(id, now);
-    if (!is_new && known->second >= now) return true;
-    known->second = now;
-    if (silent_ || (call_.arguments.on("waiting") && !waiting)) return true;
-    print(id, change, waiting);
-    return left_ == 0 || --left_ > 0;
+  bool on_event(const Json& change) {
+    const std::string id = member_text(change, "id");
+    const std::int64_t now = revision_of(change);
+    Known& known = known_of(id);
+    // It happened after the connection was made, so it is news even where a list had it already.
+    if (known.revision > now || (known.revision == now && known.is_printed)) return true;
+    known = {now, true};
+    return print(id, change, member(change, "waiting") == Json(true));
   }
 
   // The connection stands: what happened before it did is in the list. At first only those that
-  // wait for the caller are printed. False as of show().
+  // wait for the caller are printed. False as of on_event().
   Result<bool> catch_up() {
-    if (!caught_up_) {
-      ASSIGN_OR_RETURN(const bool goes_on, show_list({{"waiting", "true"}}, true));
-      if (!goes_on) return false;
-    }
-    silent_ = !caught_up_;
+    if (caught_up_) return show_list({}, Listed::kNews);
     caught_up_ = true;
-    Result<bool> goes_on = show_list({}, false);
-    silent_ = false;
-    return goes_on;
+    ASSIGN_OR_RETURN(const bool goes_on, show_list({{"waiting", "true"}}, Listed::kWaiting));
+    if (!goes_on) return false;
+    return show_list({}, Listed::kLearn);
   }
 
  private:
   using Query = std::vector<std::pair<std::string, std::string>>;
+  enum class Listed { kWaiting, kLearn, kNews };
+  struct Known {
+    std::int64_t revision = -1;
+    bool is_printed = false;
+  };
 
-  Result<bool> show_list(Query query, bool all_wait) {
+  static std::int64_t revision_of(const Json& view) {
+    const Json& revision = member(view, "revision");
+    return revision.is_number_integer() ? revision.get<std::int64_t>() : 0;
+  }
+
+  Known& known_of(const std::string& id) {
+    if (known_.size() >= kKnownMax) known_.clear();
+    return known_[id];
+  }
+
+  Result<bool> show_list(Query query, Listed listed) {
     query.emplace_back("limit", "200");
     ASSIGN_OR_RETURN(const Json data, list_approvals(call_, std::move(query)));
     const Json& keys = member_list(data, "keys");
@@ -59,13 +68,19 @@ class Watch {
     for (std::size_t i = keys.size(); i > 0; --i) {
       const std::string id = value_text(keys[i - 1]);
       const Json& view = member(member(data, "key_info"), id);
-      const bool waiting = all_wait || member(member(view, "can"), "approve") == Json(true);
-      if (!show(id, view, waiting)) return false;
+      Known& known = known_of(id);
+      const std::int64_t now = revision_of(view);
+      if (known.revision >= now) continue;
+      known = {now, listed != Listed::kLearn};
+      const bool waiting =
+          listed == Listed::kWaiting || member(member(view, "can"), "approve") == Json(true);
+      if (known.is_printed && !print(id, view, waiting)) return false;
     }
     return true;
   }
 
-  void print(const std::string& id, const Json& change, bool waiting) {
+  bool print(const std::string& id, const Json& change, bool waiting) {
+    if (call_.arguments.on("waiting") && !waiting) return true;
     std::ostream& out = call_.around.out;
     if (!call_.print.is_table()) {
       OrderedJson line = {{"id", id}, {"waiting", waiting}};
@@ -79,13 +94,13 @@ class Watch {
           << "\n";
     }
     out.flush();
+    return left_ == 0 || --left_ > 0;
   }
 
   Call& call_;
   std::int64_t left_;  // 0: no end
-  std::map<std::string, std::int64_t> known_;
+  std::map<std::string, Known> known_;
   bool caught_up_ = false;
-  bool silent_ = false;  // learns what there is, and prints nothing
 };
 
 // One connection. True: all that was asked for was printed. `greeted`: it came about.
@@ -104,8 +119,7 @@ Result<bool> follow_once(Call& call, Watch& watch, bool& greeted) {
     if (event.name != "approval") return true;
     const Result<Json> change = parse_json(event.data);
     if (!change) return true;
-    done =
-        !watch.show(member_text(*change, "id"), *change, member(*change, "waiting") == Json(true));
+    done = !watch.on_event(*change);
     return !done;
   };
   const Status ended = call.api().follow(

@@ -29,7 +29,11 @@ const Json kPending = Json::parse(R"({
   "factors":[{"name":"owners","groups":[{"id":"g1","name":"dba"}],"approvals":2,"given":1,
     "by":[{"id":"e1","name":"ben"}],"satisfied":false}],
   "decisions":[{"by":{"id":"e1","name":"ben"},"verdict":"approve","reason":"fine",
-    "at":"2026-11-30T06:01:00Z","counts":true}],
+    "at":"2026-11-30T06:01:00Z","counts":true},
+    {"by":{"id":"e2","name":"cleo"},"verdict":"approve","reason":"","at":"2026-11-30T06:00:30Z",
+    "counts":false},
+    {"by":{"id":"e2","name":"cleo"},"verdict":"comment","reason":"hm","at":"2026-11-30T06:00:40Z",
+    "counts":false}],
   "policies":["p"],"rule_path":"database/creds/rw","automatic":null,"shadow":[],
   "break_glass":false,"can":{"approve":true,"narrow":true},
   "earlier":[{"id":"R0","state":"claimed","path":"database/creds/ro",
@@ -88,6 +92,8 @@ TEST(ApprovalCard, HoldsAllThatAnApproverHasToKnow) {
                            "ticket: T-1",
                            "owners: 1 of 2 (ben), from dba",
                            "approve by ben: fine",
+                           "approve by cleo (no longer counts)",
+                           "comment by cleo: hm",
                            "claimed  database/creds/ro",
                            "sha256:aa"})
     EXPECT_THAT(card, HasSubstr(part));

@@ -96,6 +96,14 @@ TEST_F(WatchCommand, PrintsWhatWaitsThenEveryChangeOnce) {
                                            "GET /v1/sys/approvals?limit=200&list=true"));
 }
 
+TEST_F(WatchCommand, AChangeBetweenHelloAndTheListIsNews) {
+  stream({"event: hello\ndata: {}\n\n", change("R1", "denied", 4)});
+  server_.reply({.status = 404, .body = R"({"errors":[]})"});
+  server_.reply({.body = page({{"R1", 4}}, false)});
+  const auto result = runner_.run({"approval", "watch", "-count=1"});
+  EXPECT_EQ(result.out, "R1  denied      access  rw\n");
+}
+
 TEST_F(WatchCommand, ComesBackAndMissesNothing) {
   stream({"event: hello\ndata: {}\n\n", change("R1", "pending", 1)}, false);
   server_.reply({.status = 404, .body = R"({"errors":[]})"});

@@ -1,0 +1,184 @@
+// Approvals by the command line, through the real program: an agent asks, people decide, the
+// credential works, and ends.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/e2e/agent_world.h"
+
+namespace curfew::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr const char* kPath = "database/creds/agent-readonly";
+
+// Ada answers for the agent, ben and cleo are the owners of the data: one of them has to approve.
+class ApprovalStoryTest : public ::testing::Test {
+ protected:
+  ApprovalStoryTest() {
+    server_.start_initialized();
+    world_.emplace(server_, database_);
+    server_.must("PUT", "sys/policies/acl/guarded", {{"policy", R"(
+      path "database/creds/agent-readonly" {
+        capabilities = ["read"]
+        approval {
+          factor "owners" { identity { group_names = ["owners"]
+                                       approvals   = 1 } }
+        }
+      }
+      path "auth/token/create" { capabilities = ["update"] })"}});
+    server_.must("POST", "sys/auth/userpass", {{"type", "userpass"}});
+    accessor_ = server_.must("GET", "sys/auth").at("data").at("userpass/").at("accessor");
+    const std::string ada_id = human("ada"), ben_id = human("ben"), cleo_id = human("cleo");
+    server_.must("POST", "identity/group",
+                 {{"name", "owners"}, {"member_entity_ids", {ben_id, cleo_id}}});
+    must({"agent", "write", "-owner=ada", "-policy=guarded", "claude-code"});
+    ada_ = login("ada");
+    ben_ = login("ben");
+    cleo_ = login("cleo");
+    agent_ = Json::parse(must({"token", "create", "-format=json", "-agent=claude-code",
+                               "-policy=guarded", "-ttl=8h"},
+                              ada_)
+                             .out)
+                 .at("auth")
+                 .at("client_token");
+  }
+
+  // Makes a human who can log in; the entity's id.
+  std::string human(const std::string& name) {
+    server_.must("POST", "auth/userpass/users/" + name,
+                 {{"password", "correct horse"}, {"token_policies", "guarded"}});
+    server_.must("POST", "identity/entity", {{"name", name}, {"kind", "human"}});
+    const std::string id = server_.must("GET", "identity/entity/name/" + name).at("data").at("id");
+    server_.must("POST", "identity/entity-alias",
+                 {{"name", name}, {"mount_accessor", accessor_}, {"canonical_id", id}});
+    return id;
+  }
+  std::string login(const std::string& name) {
+    const Outcome done =
+        server_.cli({"login", "-method=userpass", "-token-only", "username=" + name, "password=-"},
+                    "", "correct horse\n", {{"HOME", server_.folder()}});
+    EXPECT_EQ(done.exit, 0) << done.err;
+    return done.out;
+  }
+  Outcome must(const std::vector<std::string>& command, const std::string& token = "root") {
+    const Outcome done = server_.cli(command, token);
+    EXPECT_EQ(done.exit, 0) << done.err;
+    return done;
+  }
+  // The agent asks; the request's id.
+  std::string ask(const std::string& reason) {
+    return must({"request", kPath, "-ttl=10m", "-reason=" + reason, "-field=id"}, agent_).out;
+  }
+  Credential claimed(const Outcome& done) {
+    return credential_of({done.exit == 0 ? 200 : 0, Json::parse(done.out, nullptr, false), ""});
+  }
+
+  ServerProcess server_;
+  test::TestDatabase database_;
+  std::optional<AgentWorld> world_;
+  std::string accessor_, ada_, ben_, cleo_, agent_;
+};
+
+TEST_F(ApprovalStoryTest, what_was_shown_is_approved_and_the_credential_lives_and_ends) {
+  const std::string id = ask("monthly\u202e report\n  state  approved");
+  // Nothing before the approval.
+  EXPECT_EQ(server_.cli({"approval", "claim", id}, agent_).exit, 2);
+  EXPECT_EQ(server_.cli({"approval", "wait", "-timeout=1s", id}, agent_).exit, 2);
+
+  const Outcome waiting = must({"approval", "list", "-waiting"}, ben_);
+  EXPECT_THAT(waiting.out, HasSubstr(id));
+  EXPECT_THAT(waiting.out, HasSubstr("claude-code"));
+  EXPECT_EQ(server_.cli({"approval", "list", "-waiting"}, ada_).exit, 2);
+  const std::string card = must({"approval", "show", id}, ben_).out;
+  for (const char* part :
+       {"agent-readonly", "CREATE ROLE", "GRANT SELECT ON ALL TABLES", "10m", "claude-code", "ada",
+        "owners: 0 of 1, from owners", "claimed by the agent"})
+    EXPECT_THAT(card, HasSubstr(part));
+  EXPECT_THAT(card, Not(HasSubstr("\u202e")));
+  EXPECT_THAT(card, Not(HasSubstr("\n  state  approved")));
+
+  // Neither the agent nor its human approves; a program has to say what it has seen.
+  for (const std::string& token : {agent_, ada_})
+    EXPECT_EQ(server_.cli({"approval", "approve", "-yes", id}, token).exit, 2);
+  EXPECT_EQ(server_.cli({"approval", "approve", id}, ben_).exit, 1);
+
+  // Cleo narrows it, so that what ben has seen is no more.
+  const std::string seen = must({"approval", "show", "-field=digest", id}, ben_).out;
+  must({"approval", "comment", id, "which", "month?"}, cleo_);
+  must({"approval", "narrow", "-ttl=5m", "-yes", id}, cleo_);
+  const Outcome stale = server_.cli({"approval", "approve", "-digest=" + seen, id}, ben_);
+  EXPECT_EQ(stale.exit, 2) << stale.out;
+  must({"approval", "wait", id}, agent_);
+  const Outcome taken = must({"approval", "claim", "-format=json", id}, agent_);
+  const Credential made = claimed(taken);
+  ASSERT_EQ(made.status, 200);
+  EXPECT_EQ(made.answer.at("lease_duration"), 300);
+  EXPECT_TRUE(world_->can_log_in(made));
+  EXPECT_NE(server_.cli({"approval", "claim", id}, agent_).exit, 0);
+
+  const std::string after = must({"approval", "show", id}, ben_).out;
+  for (const char* part : {"narrow by cleo, for 5m", "comment by cleo: which month?", "claimed"})
+    EXPECT_THAT(after, HasSubstr(part));
+  EXPECT_THAT(after, HasSubstr(made.lease));
+  must({"approval", "withdraw", "-reason=enough", id}, ben_);
+  EXPECT_TRUE(eventually([&] { return !world_->can_log_in(made); }));
+  EXPECT_TRUE(eventually([&] { return world_->state_of(made.lease) == "revoked"; }));
+}
+
+TEST_F(ApprovalStoryTest, a_waiting_request_is_woken_and_a_watcher_sees_it) {
+  Outcome watched, waited;
+  std::thread watcher([&] { watched = server_.cli({"approval", "watch", "-count=2"}, ben_); });
+  std::thread waiter([&] {
+    waited = server_.cli({"request", "-wait=60s", "-format=json", "-reason=report", kPath}, agent_);
+  });
+  std::string id;
+  EXPECT_TRUE(eventually([&] {
+    const Outcome list = server_.cli({"approval", "list", "-waiting", "-format=json"}, ben_);
+    const Json requests = Json::parse(list.out, nullptr, false);
+    if (!requests.is_array() || requests.empty()) return false;
+    id = requests[0].at("id");
+    return true;
+  }));
+  must({"approval", "approve", "-yes", "-reason=fine", id}, ben_);
+  waiter.join();
+  watcher.join();
+  EXPECT_EQ(waited.exit, 0) << waited.err;
+  EXPECT_THAT(waited.err, HasSubstr(id));
+  const Credential made = claimed(waited);
+  ASSERT_EQ(made.status, 200) << waited.out;
+  EXPECT_TRUE(world_->can_log_in(made));
+  EXPECT_EQ(watched.exit, 0) << watched.err;
+  EXPECT_THAT(watched.out, HasSubstr(id + "  pending     access  agent-readonly  (waits for you)"));
+  EXPECT_THAT(watched.out, HasSubstr(id + "  approved"));
+}
+
+TEST_F(ApprovalStoryTest, a_denied_request_says_why_and_a_restart_is_outlived) {
+  server_.set_address(server_.address().substr(server_.address().rfind('/') + 1));
+  Outcome waited;
+  std::thread waiter([&] {
+    waited = server_.cli({"request", "-wait=60s", "-reason=report", kPath}, agent_);
+  });
+  std::string id;
+  EXPECT_TRUE(eventually([&] {
+    id = server_.must("GET", "sys/approvals?state=pending").at("data").at("keys").empty()
+             ? ""
+             : server_.must("GET", "sys/approvals").at("data").at("keys").at(0);
+    return !id.empty();
+  }));
+  server_.stop();
+  server_.start();
+  const Outcome denied =
+      server_.cli({"approval", "deny", "-reason=not at the end of the month", id}, ben_);
+  EXPECT_EQ(denied.exit, 0) << denied.err;
+  waiter.join();
+  EXPECT_EQ(waited.exit, 2);
+  EXPECT_THAT(waited.err, HasSubstr("denied by ben: not at the end of the month"));
+  EXPECT_EQ(world_->live_leases(), 0);
+}
+
+}  // namespace
+}  // namespace curfew::e2e
