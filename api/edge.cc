@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "api/browser_session.h"
 #include "api/error_to_http.h"
 #include "api/vault_request.h"
 #include "api/vault_response.h"
@@ -78,7 +79,8 @@ struct Edge::Asked {
   std::string path;
   Operation operation = Operation::kRead;
   bool head = false;
-  std::string name_space;                  // as sent
+  std::string name_space;  // as sent
+  BrowserCall browser;
   std::function<broker::Request()> again;  // the request as it came
 };
 
@@ -88,9 +90,14 @@ HttpResponse Edge::finished(HttpResponse response, const Asked& asked) {
 }
 
 HttpResponse Edge::serve(HttpRequest http) {
-  HttpResponse response = serve_request(http);
+  HttpResponse response = page_.owns(http.target) ? serve_page(http) : serve_request(http);
   wipe(http);
   return response;
+}
+
+HttpResponse Edge::serve_page(const HttpRequest& http) {
+  if (is_browser_session(http.target)) return serve_browser_session(http, handler_, random_);
+  return page_.serve(http);
 }
 
 HttpResponse Edge::serve_request(const HttpRequest& http) {
@@ -99,13 +106,20 @@ HttpResponse Edge::serve_request(const HttpRequest& http) {
     asked->name_space = *name_space;
   auto request = read_request(http, random_);
   if (!request) return finished(error_response(request.error()), *asked);
+  auto browser = BrowserCall::read(http, *request);
+  if (!browser) return finished(error_response(browser.error()), *asked);
+  asked->browser = std::move(*browser);
   asked->id = request->id;
   asked->path = request->path;
   asked->operation = request->operation;
   asked->head = http.method == "HEAD";
   // Hardly any request is put on hold, so it is not copied before the broker says so.
-  asked->again = [&] { return *read_request(http, random_); };
-  return handle(std::move(*request), std::move(asked));
+  asked->again = [&] {
+    broker::Request again = *read_request(http, random_);
+    asked->browser.give_token(again);
+    return again;
+  };
+  return handle(std::move(*request), asked);
 }
 
 HttpResponse Edge::handle(broker::Request request, std::shared_ptr<Asked> asked) {
@@ -127,6 +141,8 @@ HttpResponse Edge::handle(broker::Request request, std::shared_ptr<Asked> asked)
   HttpResponse response = delivery.response().stream != nullptr
                               ? stream_response(*delivery.response().stream)
                               : write_response(delivery.response(), asked->id, asked->operation);
+  if (auto kept = asked->browser.finish(delivery.response(), response); !kept)
+    return finished(error_response(kept.error()), *asked);
   add_headers(more, response);
   if (!asked->head) response.undelivered = delivery.pass_on();
   return finished(std::move(response), *asked);

@@ -70,9 +70,12 @@ std::string format_http_date(WallTime time) {
 
 std::string write_head(const HttpResponse& response, bool keep_alive, WallTime now,
                        Framing framing) {
+  const bool says_caching = std::any_of(
+      response.headers.begin(), response.headers.end(),
+      [](const HttpHeader& header) { return equal_ignoring_case(header.name, "Cache-Control"); });
   std::string head =
-      fmt::format("HTTP/1.1 {} {}\r\nCache-Control: no-store\r\nContent-Type: {}\r\nDate: {}\r\n",
-                  response.status, reason_phrase(response.status),
+      fmt::format("HTTP/1.1 {} {}\r\n{}Content-Type: {}\r\nDate: {}\r\n", response.status,
+                  reason_phrase(response.status), says_caching ? "" : "Cache-Control: no-store\r\n",
                   is_value(response.content_type) ? response.content_type : "text/plain",
                   format_http_date(now));
   auto out = std::back_inserter(head);

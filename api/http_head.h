@@ -15,7 +15,8 @@ enum class Framing {
 };
 
 // Status line and headers of an answer, up to and with the empty line. `keep_alive`: the connection
-// stays open. Says "no-store" on everything. Headers that would break the message are left out.
+// stays open. Says "no-store" where the answer's own headers say nothing of caching. Headers that
+// would break the message are left out.
 std::string write_head(const HttpResponse& response, bool keep_alive, WallTime now,
                        Framing framing = Framing::kLength);
 

@@ -70,7 +70,8 @@ struct HttpStream {
   Millis time{0};  // it ends then at the latest, from now
 };
 
-// One answer. Content-Length, Date, Connection and Cache-Control are the server's business.
+// One answer. Content-Length, Date and Connection are the server's business; so is Cache-Control,
+// "no-store", unless it is among the headers.
 struct HttpResponse {
   int status = 200;
   std::string body = {};

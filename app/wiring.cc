@@ -88,7 +88,8 @@ Result<std::unique_ptr<Program>> make_program(const ServerConfig& config,
                             .edge_metrics = [made = program.get()] { return edge_metrics(*made); },
                             .open_metrics = config.open_metrics});
   RETURN_IF_ERROR(unseal(*program, config));
-  program->edge = std::make_unique<api::Edge>(*program->broker, program->random, *program->log);
+  program->edge = std::make_unique<api::Edge>(*program->broker, program->random, *program->log,
+                                              api::built_page());
   return program;
 }
 

@@ -1,0 +1,344 @@
+import type { ComponentChildren } from "preact";
+
+import { hrefOf } from "../router";
+import { clean, label, line, plural } from "../text";
+import { duration, millis } from "../time";
+import type { Approval, Decision, Factor } from "../types";
+import { Badge, Code, Countdown, Fact, Facts, Mono, StateBadge, Time } from "./basics";
+
+export function agentName(view: Approval): string {
+  const { agent, entity_name, display_name, entity_id } = view.requester;
+  return line(entity_name || agent || display_name || entity_id || "somebody unknown");
+}
+
+export function databaseName(view: Approval): string {
+  return line(view.evidence?.database || view.target);
+}
+
+export function headline(view: Approval): string {
+  if (view.kind === "task") return `A task: ${line(view.role || view.path)}`;
+  return line(view.role || view.path);
+}
+
+// What has to be looked at first: escalated, or soon over.
+export function isUrgent(view: Approval, now: number): boolean {
+  if (view.state !== "pending") return false;
+  const end = millis(view.expires_at);
+  return view.escalated === true || (end > 0 && end - now < 5 * 60_000);
+}
+
+// Urgent ones first, then the newest.
+export function inOrder(views: Approval[], now: number): Approval[] {
+  return [...views].sort((a, b) => {
+    const urgency = Number(isUrgent(b, now)) - Number(isUrgent(a, now));
+    return urgency || millis(b.created_at) - millis(a.created_at);
+  });
+}
+
+export function Badges({ view, now }: { view: Approval; now: number }) {
+  return (
+    <span class="badges">
+      <StateBadge state={view.state} />
+      {view.kind === "task" && (
+        <Badge tone="quiet" icon="task">
+          Task
+        </Badge>
+      )}
+      {view.break_glass && (
+        <Badge tone="bad" icon="glass">
+          Break glass
+        </Badge>
+      )}
+      {view.automatic && (
+        <Badge tone="quiet" icon="shield">
+          By a rule
+        </Badge>
+      )}
+      {isUrgent(view, now) && (
+        <Badge tone="warn" icon="alarm">
+          {view.escalated ? "Escalated" : "Ends soon"}
+        </Badge>
+      )}
+    </span>
+  );
+}
+
+// Untrusted: whatever stands here is text, and said to be the agent's.
+export function Claims({ view }: { view: Approval }) {
+  const claims = view.claims_of_agent ?? {};
+  const rows: [string, string][] = [
+    ["Purpose", clean(claims.purpose)],
+    ["Reason", clean(claims.reason)],
+    ["Ticket", clean(claims.ticket)],
+  ];
+  const given = rows.filter(([, text]) => text !== "");
+  const person = view.requester.kind === "human";
+  return (
+    <section class="claims" aria-label={person ? "Claimed by the requester" : "Claimed by the agent"}>
+      <p class="claims-title">{person ? "Claimed by the requester" : "Claimed by the agent"}</p>
+      {given.length === 0 && <p class="quiet-text">Nothing.</p>}
+      {given.map(([name, text]) => (
+        <p key={name}>
+          <span class="claims-name">{name}</span> <bdi class="claims-text">{text}</bdi>
+        </p>
+      ))}
+    </section>
+  );
+}
+
+export function Requester({ view }: { view: Approval }) {
+  const who = view.requester;
+  return (
+    <Facts>
+      <Fact name="Role">{line(view.role)}</Fact>
+      <Fact name="Database">{databaseName(view)}</Fact>
+      <Fact name="Lives for">
+        {view.ttl > 0 && duration(view.ttl)}
+        {view.ttl_max ? ` (${duration(view.ttl_max)} with renewals)` : ""}
+      </Fact>
+      <Fact name={who.kind === "human" ? "Person" : "Agent"}>{agentName(view)}</Fact>
+      <Fact name="Its human">{line(who.human || who.owner)}</Fact>
+      {who.human && who.owner && who.owner !== who.human && (
+        <Fact name="Answers for it">{line(who.owner)}</Fact>
+      )}
+      <Fact name="Sub-agent">{line(who.sub_agent)}</Fact>
+      <Fact name="Session">{line(who.session) || "not named"}</Fact>
+      <Fact name="Trace">
+        {who.trace_id ? <Mono text={who.trace_id} /> : "not named"}
+      </Fact>
+      <Fact name="From">{line(who.remote_address)}</Fact>
+      <Fact name="Path" wide>
+        <Mono text={`${view.operation} ${view.path}`} />
+      </Fact>
+    </Facts>
+  );
+}
+
+export function TaskBounds({ view }: { view: Approval }) {
+  const { task } = view;
+  if (!task) return null;
+  return (
+    <Facts>
+      <Fact name="Task lasts">{duration(task.duration)}</Fact>
+      <Fact name="Leases">
+        {task.leases_used} of {task.leases_max || "any number"} used
+      </Fact>
+      <Fact name="Statements">
+        {task.statements_used} of {task.statements_max || "any number"} used
+      </Fact>
+      {task.ends_at && (
+        <Fact name="Ends in">
+          <Countdown to={task.ends_at} />
+        </Fact>
+      )}
+    </Facts>
+  );
+}
+
+function Tree({ value }: { value: unknown }): ComponentChildren {
+  if (value === null || value === undefined || value === "") return <>–</>;
+  if (Array.isArray(value)) {
+    if (value.every((item) => typeof item !== "object" || item === null))
+      return <>{value.map(line).join(", ") || "none"}</>;
+    return (
+      <ol class="tree">
+        {value.slice(0, 50).map((item, index) => (
+          <li key={index}>
+            <Tree value={item} />
+          </li>
+        ))}
+      </ol>
+    );
+  }
+  if (typeof value === "object")
+    return (
+      <Facts>
+        {Object.entries(value as Record<string, unknown>).map(([name, item]) => (
+          <Fact key={name} name={label(line(name))} wide={typeof item === "object"}>
+            <Tree value={item} />
+          </Fact>
+        ))}
+      </Facts>
+    );
+  if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
+  const text = clean(value);
+  return text.includes("\n") ? <Code name="Text" text={text} /> : <>{text}</>;
+}
+
+export { Tree };
+
+function Privileges({ view }: { view: Approval }) {
+  const privileges = view.evidence?.privileges ?? [];
+  if (privileges.length === 0)
+    return <p class="quiet-text">The server could not foresee the privileges; read the SQL.</p>;
+  return (
+    <table class="table">
+      <caption class="unseen">Tables and privileges</caption>
+      <thead>
+        <tr>
+          <th scope="col">Table or object</th>
+          <th scope="col">Privileges</th>
+        </tr>
+      </thead>
+      <tbody>
+        {privileges.map((row) => (
+          <tr key={row.object}>
+            <th scope="row" class="mono">
+              {line(row.object)}
+            </th>
+            <td>
+              {row.privileges.map((name) => (
+                <span key={name} class={isWrite(name) ? "privilege writes" : "privilege"}>
+                  {line(name)}
+                </span>
+              ))}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+const isWrite = (privilege: string) => !/^(select|usage|connect|read)$/i.test(privilege);
+
+export function Evidence({ view, open }: { view: Approval; open: boolean }) {
+  const { evidence } = view;
+  if (!evidence) return null;
+  const statements = evidence.statements ?? [];
+  return (
+    <>
+      {view.kind === "access" && (
+        <section class="block" aria-label="Tables and privileges">
+          <h3>Tables and privileges</h3>
+          <Privileges view={view} />
+        </section>
+      )}
+      {evidence.statement && (
+        <section class="block" aria-label="The statement">
+          <h3>The statement that will run</h3>
+          <Code name="The statement that will run" text={evidence.statement.text} />
+          {(evidence.statement.parameters ?? []).length > 0 && (
+            <p>
+              With <Mono text={evidence.statement.parameters} />
+            </p>
+          )}
+        </section>
+      )}
+      {evidence.rehearsal && (
+        <section class="block" aria-label="Rehearsal">
+          <h3>Tried and rolled back</h3>
+          <Tree value={evidence.rehearsal} />
+        </section>
+      )}
+      {statements.length > 0 && (
+        <details class="block" open={open}>
+          <summary>SQL that makes the role ({plural(statements.length, "statement")})</summary>
+          <Code name="SQL that makes the role" text={statements.join(";\n").replace(/;;/g, ";")} />
+        </details>
+      )}
+    </>
+  );
+}
+
+function FactorLine({ factor }: { factor: Factor }) {
+  const missing = Math.max(0, factor.approvals - factor.given);
+  const groups = factor.groups.map((group) => line(group.name)).join(", ");
+  return (
+    <li>
+      <Badge tone={factor.satisfied ? "good" : "busy"} icon={factor.satisfied ? "check" : "circle"}>
+        {factor.given} of {factor.approvals}
+      </Badge>
+      <span>
+        <strong>{line(factor.name)}</strong>
+        {factor.by.length > 0 && <>: {factor.by.map((who) => line(who.name)).join(", ")}</>}
+        {!factor.satisfied && (
+          <>
+            {factor.by.length > 0 ? ";" : ":"} {missing} more of {groups || "the approvers"}
+          </>
+        )}
+      </span>
+    </li>
+  );
+}
+
+export function Factors({ view }: { view: Approval }) {
+  if (view.factors.length === 0) return null;
+  return (
+    <ul class="factors" aria-label="Who must approve">
+      {view.factors.map((factor, index) => (
+        <FactorLine key={index} factor={factor} />
+      ))}
+    </ul>
+  );
+}
+
+const verdicts: Record<string, string> = {
+  approve: "approved",
+  deny: "denied",
+  narrow: "narrowed",
+  cancel: "cancelled",
+  withdraw: "withdrew",
+  comment: "commented",
+  auto: "approved by a rule",
+  break_glass: "broke the glass",
+  review: "reviewed",
+  lapse: "lapsed",
+  expire: "expired",
+  escalate: "escalated",
+  claim: "claimed",
+};
+
+function DecisionLine({ decision }: { decision: Decision }) {
+  return (
+    <li>
+      <p>
+        <strong>{line(decision.by?.name) || "Curfew"}</strong>{" "}
+        {verdicts[decision.verdict] ?? line(decision.verdict)}
+        {decision.ttl ? ` to ${duration(decision.ttl)}` : ""}
+        {decision.counts === false && decision.verdict === "approve" && (
+          <span class="quiet-text"> (does not count any more: the content changed)</span>
+        )}
+        <span class="quiet-text">
+          {" · "}
+          <Time at={decision.at} />
+        </span>
+      </p>
+      {decision.reason && <p class="said">{clean(decision.reason)}</p>}
+    </li>
+  );
+}
+
+export function History({ view }: { view: Approval }) {
+  const decisions = view.decisions ?? [];
+  if (decisions.length === 0) return <p class="quiet-text">Nobody has decided yet.</p>;
+  return (
+    <ol class="history">
+      {decisions.map((decision, index) => (
+        <DecisionLine key={index} decision={decision} />
+      ))}
+    </ol>
+  );
+}
+
+export function Earlier({ view }: { view: Approval }) {
+  const earlier = view.earlier ?? [];
+  if (earlier.length === 0) return <p class="quiet-text">None: this is the first one.</p>;
+  return (
+    <ul class="earlier">
+      {earlier.map((one) => (
+        <li key={one.id}>
+          <StateBadge state={one.state} />
+          <a href={hrefOf("approvals", one.id)}>{line(one.path)}</a>
+          <span class="quiet-text">
+            <Time at={one.created_at} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function shortDigest(digest: string): string {
+  return line(digest).replace(/^sha256:/, "").slice(0, 12);
+}
