@@ -15,7 +15,7 @@ CCACHE_DIR ?= $(CURDIR)/build/.ccache
 npm_config_cache ?= $(CURDIR)/build/.npm
 export CCACHE_DIR npm_config_cache JOBS
 
-.PHONY: build all test check demo bench crash soak fuzz install clean help
+.PHONY: build all ui test check demo bench crash soak fuzz install clean help
 
 build: ## build the program: build/curfew
 	tools/bootstrap
@@ -26,6 +26,11 @@ all: ## build the program and all tests
 	tools/bootstrap
 	cmake --preset release >/dev/null
 	ninja -C build -j$(JOBS)
+
+ui: ## build the web page alone, and check its types
+	tools/bootstrap
+	cmake --preset release >/dev/null
+	ninja -C build curfew_page
 
 test: ## build everything and run all tests, with a throw-away PostgreSQL
 	tools/bootstrap compat
@@ -64,7 +69,7 @@ install: build ## install the program to $(DESTDIR)$(PREFIX)/bin
 	install -D -m 0755 build/curfew "$(DESTDIR)$(PREFIX)/bin/curfew"
 
 clean: ## remove everything that was built
-	rm -rf build tests/compat/node_modules
+	rm -rf build tests/compat/node_modules tests/ui/node_modules ui/node_modules ui/dist
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | \

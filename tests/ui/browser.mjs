@@ -55,7 +55,7 @@ export class Person {
     await this.page.getByLabel("User name", { exact: true }).last().fill(name);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
-    await this.page.getByRole("button", { name: "Sign out" }).waitFor({ state: "attached" });
+    await this.page.locator(".shell").waitFor();
   }
 
   async signInWithToken(token) {
@@ -63,7 +63,7 @@ export class Person {
     await this.page.getByText("Token", { exact: true }).click();
     await this.page.getByRole("textbox", { name: "Token" }).fill(token);
     await this.page.getByRole("button", { name: "Sign in" }).click();
-    await this.page.getByRole("button", { name: "Sign out" }).waitFor({ state: "attached" });
+    await this.page.locator(".shell").waitFor();
   }
 
   async go(hash) {

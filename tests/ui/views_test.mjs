@@ -205,33 +205,42 @@ test("the keyboard alone: the skip link, and focus that follows the page", async
   assert.equal(await page.evaluate(() => document.activeElement.id), "page-title");
 });
 
-test("an injected script does not run, and inline style neither", async () => {
+test("an injected script does not run", async () => {
   const person = await Person.open(browser);
   await person.page.goto(`${address}/ui/`);
-  person.problems.length = 0;
-  const ran = await person.page.evaluate(() => {
-    const attempts = [];
-    try {
-      const script = document.createElement("script");
-      script.textContent = "window.injected = 1";
-      document.body.append(script);
-    } catch (error) {
-      attempts.push(error.name);
-    }
-    try {
-      document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="window.injected = 1">');
-    } catch (error) {
-      attempts.push(error.name);
-    }
-    try {
-      window.eval("window.injected = 1");
-    } catch (error) {
-      attempts.push(error.name);
-    }
-    return { injected: window.injected, attempts };
-  });
+  await person.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  // Out of a timer, for what the driver itself evaluates is not bound by the page's policy.
+  const ran = await person.page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        setTimeout(() => {
+          const refused = [];
+          const attempt = (act) => {
+            try {
+              act();
+            } catch (error) {
+              refused.push(error.name);
+            }
+          };
+          attempt(() => {
+            const script = document.createElement("script");
+            script.textContent = "window.injected = 'text'";
+            document.body.append(script);
+          });
+          attempt(() =>
+            document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="injected = 1">'),
+          );
+          attempt(() => window.eval("window.injected = 'eval'"));
+          attempt(() => {
+            document.body.setAttribute("onclick", "window.injected = 'attribute'");
+            document.body.click();
+          });
+          setTimeout(() => resolve({ injected: window.injected, refused }), 300);
+        });
+      }),
+  );
   assert.equal(ran.injected, undefined);
-  assert.equal(ran.attempts.length, 3);
+  assert.ok(ran.refused.length >= 3, `only ${ran.refused} were refused`);
   assert.ok(person.problems.some((problem) => problem.startsWith("content policy")));
   await person.close();
 });

@@ -211,14 +211,14 @@ function Shell(props: {
       </header>
       <div class="side" id="side">
         <Navigation session={session} place={props.place} />
-        <div class="who">
+        <section class="who" aria-label="Session">
           <p class="who-name">{line(session.displayName)}</p>
           {getNamespace() && <p class="quiet-text">Namespace {line(getNamespace())}</p>}
           <button type="button" onClick={props.onSignOut}>
             <Icon name="door" />
             Sign out
           </button>
-        </div>
+        </section>
       </div>
       <div class="content">
         <ConnectionState />

@@ -21,11 +21,12 @@ export function useResource<T>(
   load: (signal: AbortSignal) => Promise<T>,
   everySeconds = 0,
 ): Resource<T> {
-  const [shown, setShown] = useState<{ key: string; data: T | null; error: Error | null }>({
-    key,
-    data: null,
-    error: null,
-  });
+  const [shown, setShown] = useState<{
+    key: string;
+    data: T | null;
+    error: Error | null;
+    loaded: boolean;
+  }>({ key, data: null, error: null, loaded: false });
   const latest = useRef({ load, key });
   latest.current = { load, key };
   const running = useRef<AbortController | null>(null);
@@ -37,13 +38,14 @@ export function useResource<T>(
     const { load: run, key: of } = latest.current;
     try {
       const data = await run(control.signal);
-      if (!control.signal.aborted) setShown({ key: of, data, error: null });
+      if (!control.signal.aborted) setShown({ key: of, data, error: null, loaded: true });
     } catch (error) {
       if (control.signal.aborted) return;
       setShown((before) => ({
         key: of,
         data: before.key === of ? before.data : null,
         error: error as Error,
+        loaded: true,
       }));
     }
   }, []);
@@ -63,14 +65,14 @@ export function useResource<T>(
 
   const set = useCallback((data: T) => {
     running.current?.abort();
-    setShown({ key: latest.current.key, data, error: null });
+    setShown({ key: latest.current.key, data, error: null, loaded: true });
   }, []);
 
   const current = shown.key === key;
   return {
     data: current ? shown.data : null,
     error: current ? shown.error : null,
-    loading: !current || (shown.data === null && shown.error === null),
+    loading: !current || !shown.loaded,
     reload,
     set,
   };

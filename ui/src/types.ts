@@ -72,7 +72,7 @@ export interface Approval {
   target: string;
   ttl: number;
   ttl_max?: number;
-  evidence?: Evidence;
+  evidence?: Evidence | null; // absent in lists
   requester: {
     entity_id?: string;
     entity_name?: string;
@@ -104,7 +104,7 @@ export interface Approval {
   policy_version?: string;
   automatic?: { rule: string; version: string } | null;
   shadow?: { rule: string; would_approve: boolean; why: string }[];
-  break_glass?: false | { review_due: string; reviewed: boolean };
+  break_glass?: false | { review_due: string | null; reviewed: boolean };
   can?: {
     approve?: boolean;
     deny?: boolean;

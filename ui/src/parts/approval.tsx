@@ -204,7 +204,13 @@ const isWrite = (privilege: string) => !/^(select|usage|connect|read)$/i.test(pr
 
 export function Evidence({ view, open }: { view: Approval; open: boolean }) {
   const { evidence } = view;
-  if (!evidence) return null;
+  if (evidence === undefined) return null;
+  if (evidence === null)
+    return (
+      <p class="quiet-text block">
+        What this would do in a database is not known: the path is none of a database role.
+      </p>
+    );
   const statements = evidence.statements ?? [];
   return (
     <>

@@ -46,10 +46,15 @@ export function Agents() {
     <>
       <PageHead
         title="Agents"
-        lead={agents.data ? `${plural(names.length, "agent")} registered.` : undefined}
+        lead={names.length > 0 ? `${plural(names.length, "agent")} registered.` : undefined}
       />
       <Problem error={agents.error} what="the agents" />
-      {agents.loading && !agents.error && agents.data === null && <AgentsNone />}
+      {agents.loading && <Loading />}
+      {!agents.loading && !agents.error && names.length === 0 && (
+        <Empty title="No agent is registered.">
+          <span class="mono">curfew agent write -owner=NAME AGENT</span> registers one.
+        </Empty>
+      )}
       {names.length > 0 && (
         <table class="table cards-on-phone">
           <caption class="unseen">Registered agents</caption>
@@ -84,14 +89,6 @@ export function Agents() {
   );
 }
 
-function AgentsNone() {
-  return (
-    <Empty title="No agent is registered.">
-      <span class="mono">curfew agent write -owner=NAME AGENT</span> registers one.
-    </Empty>
-  );
-}
-
 function Budget(props: { name: string; used: number | null; max: number }) {
   const { used, max } = props;
   return (
@@ -109,13 +106,13 @@ const HOUR = 3_600_000;
 function Activity({ agent }: { agent: Agent }) {
   const now = useNow();
   const leases = useResource(
-    `leases of ${agent.id}`,
+    `leases of ${agent.name}`,
     (signal) =>
-      read<LeasePage>("sys/leases", { query: { agent: agent.id, type: "all", limit: 1000 }, signal }),
+      read<LeasePage>("sys/leases", { query: { agent: agent.name, type: "all", limit: 1000 }, signal }),
     10,
   );
-  const requests = useResource(`requests of ${agent.id}`, (signal) =>
-    list<ApprovalList>("sys/approvals", { query: { agent: agent.id, limit: 10 }, signal }),
+  const requests = useResource(`requests of ${agent.name}`, (signal) =>
+    list<ApprovalList>("sys/approvals", { query: { agent: agent.name, limit: 10 }, signal }),
   );
   const all = leases.data?.leases ?? [];
   const live = all.filter((lease) => !lease.receipt);

@@ -68,7 +68,7 @@ export function BreakGlass() {
               </div>
               <div class="card-state">
                 <Badges view={view} now={now} />
-                {view.break_glass && (
+                {view.break_glass && view.break_glass.review_due && (
                   <span class="card-time">
                     Review within <Countdown to={view.break_glass.review_due} over="overdue" />
                   </span>

@@ -26,7 +26,7 @@ import type { EndPreview, EndProgress, Lockdown, Scope } from "../types";
 type Member = Exclude<keyof Scope, "all">;
 
 const members: [Member, string, string][] = [
-  ["agent", "Agent", "Entity id, or the name of a token without one."],
+  ["agent", "Agent", "Its name; of callers that are not registered the entity's id."],
   ["session", "Session", ""],
   ["trace", "Trace", "32 hexadecimal digits."],
   ["token", "Token", "Its accessor; with the tokens below it."],
