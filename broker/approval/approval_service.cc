@@ -234,7 +234,8 @@ Result<Approval> ApprovalService::prepare(const ApprovalSubject& subject,
   approval.notify = rule.notify;
   approval.created_at = now;
   Millis wait = rule.ttl > Millis{0} ? rule.ttl : options_.request_ttl;
-  wait = std::min(wait, options_.request_ttl_max);
+  ASSIGN_OR_RETURN(const Millis wait_max, request_ttl_max());
+  wait = std::min(wait, lesser(wait_max, options_.request_ttl_max));
   approval.expires_at = now + wait;
   approval.escalate_at =
       now + (rule.escalate_after > Millis{0} ? std::min(rule.escalate_after, wait) : wait / 2);
@@ -251,6 +252,31 @@ Result<Approval> ApprovalService::prepare(const ApprovalSubject& subject,
   }
   approval.digest = digest_of(approval);
   return approval;
+}
+
+namespace {
+
+constexpr std::string_view kSettings = "approval-settings";
+constexpr std::string_view kTtlMaxName = "request_ttl_max";
+
+}  // namespace
+
+Result<Millis> ApprovalService::request_ttl_max() const {
+  std::optional<Json> stored;
+  RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(stored, parts_.records.get(reader, kSettings, kTtlMaxName));
+    return ok();
+  }));
+  return stored ? Millis{stored->get<std::int64_t>()} : Millis{0};
+}
+
+Status ApprovalService::set_request_ttl_max(Millis max) {
+  return parts_.database.write([&](store::Writer& writer) -> Status {
+    if (max > Millis{0})
+      return parts_.records.put(writer, kSettings, kTtlMaxName, Json(max.count()));
+    RETURN_IF_ERROR(parts_.records.remove(writer, kSettings, kTtlMaxName));
+    return ok();
+  });
 }
 
 // ---- asking -------------------------------------------------------------------------------------

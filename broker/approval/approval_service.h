@@ -18,6 +18,7 @@
 #include "broker/token/token_store.h"
 #include "policy/rights.h"
 #include "store/barrier.h"
+#include "store/records.h"
 #include "store/sql.h"
 
 namespace curfew::broker {
@@ -71,6 +72,7 @@ class ApprovalService {
 
   struct Parts {
     store::Database& database;
+    const store::Records& records;
     const store::Barrier& barrier;
     ApprovalStore& store;
     ApprovalEvents& events;
@@ -136,6 +138,10 @@ class ApprovalService {
   Status supersede(const Approval& approval, std::string_view why);
 
   // ---- time
+
+  // How long any request waits at the most, whatever the policies say; 0: the option's.
+  Result<Millis> request_ttl_max() const;
+  Status set_request_ttl_max(Millis max);
 
   // Does what is due.
   Status run_due();

@@ -44,6 +44,22 @@ class ControlGroupRoutes {
     return Response{.layout = Layout::kInjected, .data = status_of(*approval)};
   }
 
+  Result<Response> read_config(const BackendCall&) const {
+    ASSIGN_OR_RETURN(const Millis max, parts_.approvals.request_ttl_max());
+    return Response{.data = {{"max_ttl", std::chrono::floor<Seconds>(max).count()}}};
+  }
+
+  Result<Response> write_config(const BackendCall& call) const {
+    ASSIGN_OR_RETURN(const Millis max, Fields(call.request.data).duration_or("max_ttl", Millis{0}));
+    RETURN_IF_ERROR(parts_.approvals.set_request_ttl_max(max));
+    return Response{};
+  }
+
+  Result<Response> remove_config(const BackendCall&) const {
+    RETURN_IF_ERROR(parts_.approvals.set_request_ttl_max(Millis{0}));
+    return Response{};
+  }
+
  private:
   static Json status_of(const Approval& approval) {
     Json authorizations = Json::array();

@@ -33,6 +33,27 @@ Result<std::vector<Metric>> lease_metrics(const SystemParts& parts, WallTime now
   return out;
 }
 
+void append(std::vector<Metric> more, std::vector<Metric>& to) {
+  std::move(more.begin(), more.end(), std::back_inserter(to));
+}
+
+Result<std::vector<Metric>> approval_metrics(const SystemParts& parts, WallTime now) {
+  ASSIGN_OR_RETURN(const auto counts, parts.approvals.store().counts(now));
+  std::vector<Metric> out;
+  for (const auto& [state, count] : counts.states)
+    out.push_back({"curfew_approval_requests", "Approval requests by state, while they are kept.",
+                   static_cast<double>(count),
+                   fmt::format("state=\"{}\"", approval_state_name(state))});
+  out.push_back({"curfew_approval_reviews_open", "Break glasses that nobody has reviewed.",
+                 static_cast<double>(counts.reviews_open)});
+  out.push_back({"curfew_approval_reviews_overdue",
+                 "Of those, whose review should have happened by now.",
+                 static_cast<double>(counts.reviews_overdue)});
+  out.push_back({"curfew_approval_listeners", "Clients that follow the event stream.",
+                 static_cast<double>(parts.approvals.events().listeners())});
+  return out;
+}
+
 void add_clock_metrics(const SystemParts& parts, std::vector<Metric>& out) {
   const ClockGuard::State time = parts.guard.state();
   out.push_back({"curfew_clock_held",
@@ -41,10 +62,6 @@ void add_clock_metrics(const SystemParts& parts, std::vector<Metric>& out) {
   out.push_back({"curfew_clock_difference_seconds",
                  "The machine's clock minus the time that leases are judged by.",
                  static_cast<double>(Millis{time.machine - time.believed}.count()) / 1000});
-}
-
-void append(std::vector<Metric> more, std::vector<Metric>& to) {
-  std::move(more.begin(), more.end(), std::back_inserter(to));
 }
 
 // The whole server's, for the first namespace; with those of the namespaces below, which bear its
@@ -109,6 +126,8 @@ Result<std::vector<Metric>> namespace_metrics(const SystemParts& parts, WallTime
                      static_cast<double>(parts.caretaker.failing())});
   append(parts.reconciler.metrics(), metrics);
   append(parts.notifier.metrics(), metrics);
+  ASSIGN_OR_RETURN(auto approvals, approval_metrics(parts, now));
+  append(std::move(approvals), metrics);
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",
                      static_cast<double>(parts.quotas.refused_requests()), "type=\"rate-limit\""});
   metrics.push_back({"curfew_quota_refusals_total", "What quotas refused, by their type.",

@@ -299,6 +299,16 @@ TEST_F(ApprovalTest, a_policy_asks_for_reason_ticket_and_ttl) {
   EXPECT_EQ(code_of(claim(request)), Errc::kConflict);
 }
 
+TEST_F(ApprovalTest, an_operator_bounds_how_long_any_request_waits) {
+  must_write("sys/config/control-group", {{"max_ttl", "60"}});
+  EXPECT_EQ(must_read("sys/config/control-group").at("max_ttl"), 60);
+  const Json request = must_ask();
+  clock_.advance(Seconds{60});
+  EXPECT_EQ(code_of(decide(request, "approve", alice())), Errc::kConflict);
+  EXPECT_TRUE(remove("sys/config/control-group").has_value());
+  EXPECT_EQ(must_read("sys/config/control-group").at("max_ttl"), 0);
+}
+
 TEST_F(ApprovalTest, what_needs_no_approval_is_not_asked_for) {
   must_write("identity/agent/robot", {{"policies", {"leaser"}}});
   EXPECT_EQ(code_of(ask()), Errc::kInvalidArgument);
