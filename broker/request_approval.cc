@@ -38,8 +38,7 @@ Request made_within(const Request& outer, Operation operation, std::string path,
 
 }  // namespace
 
-// ---- what is asked for
-// ----------------------------------------------------------------------------
+// ---- what is asked for -------------------------------------------------------------------------
 
 // What the pipeline found out, as the approvals want to know it. The TTL of a lease becomes a
 // matter of its own.
@@ -117,8 +116,7 @@ Result<Approval> RequestPipeline::ask(const BackendCall& call, Request asked,
   return parts_.approvals.ask(subject, wishes);
 }
 
-// ---- on the way
-// -----------------------------------------------------------------------------------
+// ---- on the way --------------------------------------------------------------------------------
 
 // A request that is made itself: it goes through where it was approved, else it is asked for.
 Result<Response> RequestPipeline::serve_guarded(Course& course) {
@@ -172,8 +170,7 @@ Result<Response> RequestPipeline::answer_waiting(const Course& course, const App
   return response;
 }
 
-// ---- what was approved
-// ----------------------------------------------------------------------------
+// ---- what was approved -------------------------------------------------------------------------
 
 // The digest is made again of what there is now.
 Status RequestPipeline::check_unchanged(const Approval& approval, const ApprovalSubject& subject) {
@@ -197,15 +194,27 @@ Status RequestPipeline::check_unchanged(const Approval& approval, const Approval
                            approval.id)};
 }
 
+// Who asked, and for what, stands on the lease as it was approved. Of a task it is whoever draws on
+// it, with what is not said taken from the task.
+void RequestPipeline::attribute_to(const Approval& approval, Course& course) {
+  engines::Attribution by = approval.requester.by;
+  engines::Attribution& now = course.attribution;
+  if (!approval.is_task()) {
+    by.remote_address = now.remote_address;
+    by.token_accessor = now.token_accessor;
+    now = std::move(by);
+    return;
+  }
+  for (const auto part : {&engines::Attribution::session, &engines::Attribution::purpose,
+                          &engines::Attribution::trace_id, &engines::Attribution::ticket})
+    if ((now.*part).empty()) now.*part = by.*part;
+}
+
 Result<Response> RequestPipeline::serve_approved(Course& course, const Approval& approval,
                                                  const ApprovalSubject& subject) {
   RETURN_IF_ERROR(check_unchanged(approval, subject));
   course.approval = approval;
-  // Who asked, and for what, stands on the lease as it was approved.
-  engines::Attribution by = approval.requester.by;
-  by.remote_address = course.request.remote_address;
-  by.token_accessor = course.attribution.token_accessor;
-  course.attribution = std::move(by);
+  attribute_to(approval, course);
   Response response;
   if (subject.foreseen) {
     Millis ttl = approval.ttl;
@@ -250,8 +259,7 @@ void RequestPipeline::give_back(const Course& course) {
   if (lease && !*lease) parts_.approvals.unclaim(course.approval->id, lease_id);
 }
 
-// ---- claiming from elsewhere
-// ----------------------------------------------------------------------
+// ---- claiming from elsewhere -------------------------------------------------------------------
 
 // Whoever asked, by the token that asked, which has to be alive.
 Result<Caller> RequestPipeline::caller_of(const Approval& approval) const {

@@ -108,6 +108,7 @@ class RequestPipeline {
   Result<ApprovalSubject> approval_subject(Course& course) const;
   Result<Response> serve_approved(Course& course, const Approval& approval,
                                   const ApprovalSubject& subject);
+  static void attribute_to(const Approval& approval, Course& course);
   Status check_unchanged(const Approval& approval, const ApprovalSubject& subject);
   Status claim(store::Writer& writer, Course& course, const std::string& lease_id);
   Result<Response> claim_and_serve(Course& course);

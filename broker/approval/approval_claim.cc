@@ -80,37 +80,60 @@ Json approval_note(const Approval& approval) {
   return note;
 }
 
-// ---- finding
-// --------------------------------------------------------------------------------------
+// ---- finding -----------------------------------------------------------------------------------
+
+namespace {
+
+// The keys whose approvals the caller may use: its own, then those of the agents above a sub-agent,
+// of which tasks alone count.
+std::vector<std::string> keys_of(const Caller& caller, const engines::Attribution& by) {
+  Token token = caller.token;
+  std::vector<std::string> out = {requester_key(token, by)};
+  while (!by.entity_id.empty() && !token.sub_agent.empty()) {
+    const auto slash = token.sub_agent.rfind('/');
+    token.sub_agent.resize(slash == std::string::npos ? 0 : slash);
+    out.push_back(requester_key(token, by));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> ApprovalService::ask_of(const std::string& requester, const std::string& home,
+                                            Operation operation, const std::string& path,
+                                            const Json& data) const {
+  return parts_.barrier.keyed_hash(
+      "approval ask",
+      dump_json(Json{Json{requester, home}, operation_name(operation), path, data}));
+}
 
 Result<std::optional<Approval>> ApprovalService::covering(const ApprovalSubject& subject,
                                                           const ApprovalWishes& wishes) const {
   const WallTime now = parts_.clock.wall();
-  const std::string requester = requester_key(subject.caller->token, subject.by);
-  ASSIGN_OR_RETURN(const std::string ask,
-                   parts_.barrier.keyed_hash(
-                       "approval ask", dump_json(Json{Json{requester, subject.caller->name_space},
-                                                      operation_name(subject.operation),
-                                                      subject.path, subject.data})));
-  std::optional<Approval> out;
-  RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto found, parts_.store.of_ask(reader, ask, kSameMax));
-    for (const Approval& approval : found) {
-      if (!is_same_wish(approval, subject.by, wishes)) continue;
-      const bool just_claimed = approval.state == ApprovalState::kClaimed && approval.claimed_at &&
-                                *approval.claimed_at + kRetryWindow > now;
-      if (why_not_claimable(approval, now) || just_claimed) {
-        out = approval;
-        return ok();
-      }
-    }
-    return ok();
-  }));
-  return out;
+  const std::string own = requester_key(subject.caller->token, subject.by);
+  const auto covers = [&](const Approval& approval) {
+    if (!is_same_wish(approval, subject.by, wishes)) return false;
+    if (approval.requester.key != own && !approval.is_task()) return false;
+    const bool just_claimed = approval.state == ApprovalState::kClaimed && !approval.is_task() &&
+                              approval.claimed_at && *approval.claimed_at + kRetryWindow > now;
+    return just_claimed || why_not_claimable(approval, now).has_value();
+  };
+  for (const std::string& key : keys_of(*subject.caller, subject.by)) {
+    ASSIGN_OR_RETURN(const std::string ask, ask_of(key, subject.caller->name_space,
+                                                   subject.operation, subject.path, subject.data));
+    std::optional<Approval> out;
+    RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
+      ASSIGN_OR_RETURN(const auto found, parts_.store.of_ask(reader, ask, kSameMax));
+      const auto it = std::find_if(found.begin(), found.end(), covers);
+      if (it != found.end()) out = *it;
+      return ok();
+    }));
+    if (out) return out;
+  }
+  return std::optional<Approval>();
 }
 
-// ---- claiming
-// -------------------------------------------------------------------------------------
+// ---- claiming ----------------------------------------------------------------------------------
 
 Result<Approval> ApprovalService::claim(store::Writer& writer, const Approval& seen,
                                         const std::string& lease_id) {
@@ -193,8 +216,7 @@ Status ApprovalService::supersede(const Approval& seen, std::string_view why) {
   return ok();
 }
 
-// ---- time
-// -----------------------------------------------------------------------------------------
+// ---- time --------------------------------------------------------------------------------------
 
 Status ApprovalService::run_one(const std::string& id, WallTime now) {
   const auto changed = change(id, [&](Approval& approval, std::string& event) -> Status {

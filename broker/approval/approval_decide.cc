@@ -105,8 +105,7 @@ Status ApprovalService::check_may_cancel(const Approval& approval, const Caller*
   return is_human_behind ? ok() : Status(refused);
 }
 
-// ---- what each verdict does
-// -----------------------------------------------------------------------
+// ---- what each verdict does --------------------------------------------------------------------
 
 Status ApprovalService::apply(const Approver* approver, const Deciding& deciding,
                               const SameEntity& same_entity, Approval& approval,
@@ -214,8 +213,7 @@ Result<Approval> ApprovalService::decide(const Caller* caller, const std::string
   });
 }
 
-// ---- changing
-// -------------------------------------------------------------------------------------
+// ---- changing ----------------------------------------------------------------------------------
 
 Result<Approval> ApprovalService::change(
     const std::string& id, const std::function<Status(Approval&, std::string& event)>& change) {

@@ -240,15 +240,13 @@ Result<Approval> ApprovalService::prepare(const ApprovalSubject& subject,
   approval.escalate_at =
       now + (rule.escalate_after > Millis{0} ? std::min(rule.escalate_after, wait) : wait / 2);
   approval.claim_window = rule.claim_window > Millis{0} ? rule.claim_window : options_.claim_window;
-  const Json who = {approval.requester.key, approval.requester.home};
-  ASSIGN_OR_RETURN(approval.ask,
-                   parts_.barrier.keyed_hash("approval ask",
-                                             dump_json(Json{who, operation_name(approval.operation),
-                                                            approval.path, approval.data})));
+  ASSIGN_OR_RETURN(approval.ask, ask_of(approval.requester.key, approval.requester.home,
+                                        approval.operation, approval.path, approval.data));
   if (!wishes.idempotency_key.empty()) {
-    ASSIGN_OR_RETURN(
-        approval.key,
-        parts_.barrier.keyed_hash("approval key", dump_json(Json{who, wishes.idempotency_key})));
+    ASSIGN_OR_RETURN(approval.key, parts_.barrier.keyed_hash(
+                                       "approval key", dump_json(Json{approval.requester.key,
+                                                                      approval.requester.home,
+                                                                      wishes.idempotency_key})));
   }
   approval.digest = digest_of(approval);
   return approval;

@@ -157,6 +157,9 @@ class ApprovalService {
   std::vector<FactorTally> tally_of(const Approval& approval) const;
 
  private:
+  // See Approval::ask.
+  Result<std::string> ask_of(const std::string& requester, const std::string& home,
+                             Operation operation, const std::string& path, const Json& data) const;
   Result<Approval> prepare(const ApprovalSubject& subject, const ApprovalWishes& wishes) const;
   Status set_terms(const ApprovalSubject& subject, const ApprovalWishes& wishes,
                    Approval& approval) const;

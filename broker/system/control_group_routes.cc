@@ -154,6 +154,13 @@ void add_control_group_routes(const SystemParts& parts, RouteList& routes) {
       {{kUpdate, to(&ControlGroupRoutes::request)}});
   add_route(routes, {.pattern = "control-group/request/{id}", .summary = "How far a request is."},
             {{kRead, to(&ControlGroupRoutes::status)}});
+  add_route(routes,
+            {.pattern = "config/control-group",
+             .summary = "How long any request for approval waits at the most.",
+             .fields = {{"max_ttl", FieldType::kDuration, "Whatever policies say; 0: no limit."}}},
+            {{kRead, to(&ControlGroupRoutes::read_config)},
+             {kUpdate, to(&ControlGroupRoutes::write_config)},
+             {kDelete, to(&ControlGroupRoutes::remove_config)}});
 }
 
 }  // namespace curfew::broker

@@ -130,8 +130,8 @@ struct Tenant::Parts {
                         [this] { return incidents_below(); }}),
         token_budgets(database, records),
         approval_store(database, keyring, log),
-        approvals({database, keyring, approval_store, approval_events, identities, token_store,
-                   clock, random, log,
+        approvals({database, records, keyring, approval_store, approval_events, identities,
+                   token_store, clock, random, log,
                    [this](store::Writer& writer, std::string_view event, const Approval& approval) {
                      return tell(writer, event, approval);
                    },

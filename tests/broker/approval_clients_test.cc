@@ -273,6 +273,30 @@ TEST_F(ApprovalTaskTest, an_approver_and_whoever_asked_end_it_at_once) {
   }
 }
 
+TEST_F(ApprovalTaskTest, sub_agents_draw_on_it) {
+  write_policy("maker", R"(path "auth/token/create" { capabilities = ["update"] })");
+  const Session robot = must_login("robot", "", "writer,maker");
+  const auto child =
+      write("auth/token/create", {{"policies", {"writer"}}, {"sub_agent", "tests"}, {"ttl", "1h"}},
+            robot.token);
+  ASSERT_TRUE(child.has_value()) << child.error().message;
+  const std::string token = child->auth->client_token.reveal();
+  const Json task = must_have_task({{"leases", 2}, {"duration", "30m"}});
+  const auto lease = read(kGuarded, token);
+  ASSERT_TRUE(lease.has_value()) << lease.error().message;
+  ASSERT_FALSE(lease->lease_id.empty());
+  EXPECT_EQ(present(task).at("task").at("leases_used"), 1);
+  const Json seen = must_write("sys/leases/lookup", {{"lease_id", lease->lease_id}}).data;
+  EXPECT_EQ(seen.at("attribution").at("sub_agent"), "tests");
+  EXPECT_EQ(seen.at("approval").at("task"), true);
+  // Nothing but tasks is handed down.
+  must_decide(task, "withdraw", alice());
+  const Json single = must_ask();
+  must_decide(single, "approve", alice());
+  const auto waits = read(kGuarded, token);
+  EXPECT_TRUE(!waits || waits->lease_id.empty());
+}
+
 TEST_F(ApprovalTaskTest, a_task_is_within_what_the_policy_allows) {
   for (const Json& task : {Json{{"leases", 4}, {"duration", "30m"}},
                            Json{{"leases", 1}, {"duration", "2h"}}, Json{{"leases", 1}}})

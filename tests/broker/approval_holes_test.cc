@@ -95,11 +95,11 @@ TEST_F(ApprovalTest, hole_two_entities_are_merged_into_one_human) {
       R"(control_group = { factor "o" { identity { group_names = ["owners"] approvals = 2 } } })");
   const Json request = must_ask();
   must_decide(request, "approve", alice());
-  must_write(
-      "identity/entity/merge",
-      {{"from_entity_ids", {alice().entity}}, {"to_entity_id", bob().entity}, {"force", true}});
-  const auto second = decide(request, "approve", bob());
-  EXPECT_EQ(state_of(request), "pending");
+  const Json kept = must_read("identity/entity/id/" + bob().entity).at("aliases").at(0).at("id");
+  must_write("identity/entity/merge", {{"from_entity_ids", {alice().entity}},
+                                       {"to_entity_id", bob().entity},
+                                       {"conflicting_alias_ids_to_keep", {kept}}});
+  EXPECT_EQ(must_decide(request, "approve", bob()).at("state"), "pending");
 }
 
 TEST_F(ApprovalTest, hole_a_row_that_was_edited_in_the_store_is_not_trusted) {
