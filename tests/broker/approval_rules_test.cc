@@ -8,7 +8,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr const char* kTwoOwners =
-    R"(control_group = { factor "owners" { identity { group_names = ["owners"] approvals = 2 } } })";
+    R"(control_group = { factor "owners" {
+        identity { group_names = ["owners"] approvals = 2 } } })";
 
 // ---- 1: distinct humans are counted
 
