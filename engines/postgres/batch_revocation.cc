@@ -129,8 +129,9 @@ std::string revoke_memberships_sql(const std::vector<const FoundRole*>& roles, i
   return sql;
 }
 
-// Nothing but the built-in removal is asked for.
+// Nothing but the built-in removal of one role is asked for.
 bool is_plain(const LeaseHandle& handle) {
+  if (!handle.executor.empty()) return false;
   const auto facts = examine_statements("revocation_statements", handle.revocation_statements);
   return facts && (facts->empty || facts->only_drops_role);
 }

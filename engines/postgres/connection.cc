@@ -42,6 +42,13 @@ bool may_pass(std::string_view sqlstate) {
          sqlstate == "25006";
 }
 
+Connection::Described described(const PGresult* result) {
+  Connection::Described out;
+  for (int i = 0; i < PQnparams(result); ++i) out.parameter_types.push_back(PQparamtype(result, i));
+  out.columns = static_cast<std::size_t>(PQnfields(result));
+  return out;
+}
+
 // "FATAL:  28P01: …" → "28P01"; of several attempts the last.
 std::string sqlstate_in(std::string_view message) {
   constexpr std::size_t kLength = 5;
@@ -74,6 +81,7 @@ struct Connection::Answer {
   bool broken = false;    // the connection is gone
   bool deadline = false;  // nothing more is waited for
   bool copy = false;
+  Described described;  // of the last result without rows
   std::string sqlstate;
   std::string message;
   std::string detail;
@@ -214,6 +222,29 @@ Result<bool> Connection::flush(SteadyTime deadline) {
 
 Result<Rows> Connection::run(std::string_view sql, SteadyTime deadline,
                              const std::vector<std::string_view>& hidden) {
+  Answer answer;
+  RETURN_IF_ERROR(exchange([&] { return PQsendQuery(connection_, std::string(sql).c_str()); },
+                           deadline, hidden, answer));
+  return std::move(answer.rows);
+}
+
+Result<Connection::Described> Connection::describe(std::string_view sql, SteadyTime deadline) {
+  Answer answer;
+  const auto prepare = [&] {
+    return PQsendPrepare(connection_, "", std::string(sql).c_str(), 0, nullptr);
+  };
+  const auto ask = [&] { return PQsendDescribePrepared(connection_, ""); };
+  Status done = exchange(prepare, deadline, {}, answer);
+  if (done) done = exchange(ask, deadline, {}, answer);
+  if (done) return std::move(answer.described);
+  Error error = std::move(done).error();
+  if (error.code == Errc::kInDoubt) error.code = Errc::kUnavailable;
+  return error;
+}
+
+// Sends something and takes in all that comes back.
+Status Connection::exchange(const std::function<int()>& send, SteadyTime deadline,
+                            const std::vector<std::string_view>& hidden, Answer& answer) {
   sqlstate_.clear();
   detail_.clear();
   const auto not_sent = [&](std::string why) {
@@ -224,21 +255,19 @@ Result<Rows> Connection::run(std::string_view sql, SteadyTime deadline,
   if (connection_ == nullptr || PQstatus(connection_) != CONNECTION_OK)
     return not_sent("the connection is closed");
   if (clock_.steady() >= deadline) return not_sent("the time for this request is over");
-  if (PQsendQuery(connection_, std::string(sql).c_str()) != 1)
-    return not_sent("the connection broke");
+  if (send() != 1) return not_sent("the connection broke");
   // Row by row, so that a statement with a huge result does not fill the memory.
   PQsetSingleRowMode(connection_);
   const auto sent = flush(deadline);
   if (!sent) return not_sent(sent.error().message);
   if (!*sent) return not_sent("the server took nothing until the deadline");
 
-  Answer answer;
   receive(deadline, answer);
   if (answer.broken || answer.deadline || answer.copy) close();
-  if (answer.committed && !answer.failed) return std::move(answer.rows);
+  if (answer.committed && !answer.failed) return ok();
   if (answer.failed || answer.broken || answer.deadline || answer.copy || answer.too_large)
     return failure(answer, hidden);
-  return std::move(answer.rows);
+  return ok();
 }
 
 void Connection::receive(SteadyTime deadline, Answer& answer) {
@@ -288,6 +317,7 @@ void Connection::take(PGresult* result, Answer& answer) {
       return;
     case PGRES_COMMAND_OK:
       answer.committed = std::string_view(PQcmdStatus(result)) == "COMMIT";
+      answer.described = described(result);
       return;
     case PGRES_EMPTY_QUERY: return;
     case PGRES_COPY_IN:

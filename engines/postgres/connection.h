@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,15 @@ class Connection {
   Result<Rows> run(std::string_view sql, SteadyTime deadline,
                    const std::vector<std::string_view>& hidden = {});
 
+  // What the server makes of one statement with $1, $2 …, which it takes apart and does not run.
+  struct Described {
+    std::vector<std::uint32_t> parameter_types;  // oids
+    std::size_t columns = 0;                     // 0: it gives no rows
+  };
+  // Errors as of run(), but that nothing can be in doubt. kRefused also where the text is not
+  // exactly one statement by the server's own reading.
+  Result<Described> describe(std::string_view sql, SteadyTime deadline);
+
   // Ends an open transaction without effect; closes the connection where that fails. Waits for two
   // seconds at most. sqlstate() and server_detail() stay.
   void roll_back();
@@ -103,6 +113,8 @@ class Connection {
   Wait wait(short events, SteadyTime deadline) const;
   std::int64_t millis_until(SteadyTime deadline) const;
   Result<bool> flush(SteadyTime deadline);
+  Status exchange(const std::function<int()>& send, SteadyTime deadline,
+                  const std::vector<std::string_view>& hidden, Answer& answer);
   void receive(SteadyTime deadline, Answer& answer);
   void take(pg_result* result, Answer& answer);
   Error failure(const Answer& answer, const std::vector<std::string_view>& hidden);

@@ -5,8 +5,11 @@
 #include "engines/postgres/fence.h"
 #include "engines/postgres/issued_rights.h"
 #include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/leased_statement.h"
 #include "engines/postgres/scram.h"
 #include "engines/postgres/sql_text.h"
+#include "engines/postgres/statement_executor.h"
+#include "engines/postgres/statement_issuing.h"
 #include "engines/postgres/statements.h"
 #include "engines/postgres/username.h"
 
@@ -57,15 +60,6 @@ std::string create_sql(const Connection& connection, const Work& work, const Lea
   return sql;
 }
 
-// Others changed the same rows, or the connection's idea of the server's clock was off. Certainly
-// undone, and the next time may work.
-bool worth_another_try(const Connection& connection, const Error& error, bool too_late) {
-  if (too_late) return true;
-  const std::string& state = connection.sqlstate();
-  return state == "40001" || state == "40P01" ||
-         (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
-}
-
 // What the lease remembers of the role that was made.
 Json facts_of(const Rows& rows, WallTime expires_at) {
   Json facts = Json::object();
@@ -76,6 +70,15 @@ Json facts_of(const Rows& rows, WallTime expires_at) {
   return facts;
 }
 
+}  // namespace
+
+bool worth_another_try(const Connection& connection, const Error& error) {
+  if (failed_at_fence(error)) return true;
+  const std::string& state = connection.sqlstate();
+  return state == "40001" || state == "40P01" ||
+         (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
+}
+
 Error creation_failed(Error error) {
   if (error.code == Errc::kInDoubt) {
     error.message += "; whether the database role was created is not known, and it is removed";
@@ -84,8 +87,6 @@ Error creation_failed(Error error) {
   }
   return error;
 }
-
-}  // namespace
 
 Result<Terms> terms_of(const IssueRequest& request, const LeaseRole& role) {
   ASSIGN_OR_RETURN(const Millis ttl, Fields(request.data).duration_or("ttl", Millis{0}));
@@ -102,6 +103,7 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
                    examine_statements("creation_statements", role.creation_statements));
   if (facts.empty) return Error{Errc::kRefused, "empty creation statements"};
   ASSIGN_OR_RETURN(const Terms terms, terms_of(request, role));
+  ASSIGN_OR_RETURN(auto statement, leased_statement(request.data));
 
   LeaseHandle lease{config.name, default_username(role.name, request.lease_id)};
   if (const std::string text = config.username_template(); !text.empty()) {
@@ -118,18 +120,26 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
   lease.human = request.attribution.human;
   lease.sub_agent = request.attribution.sub_agent;
   lease.requested_by = request.attribution.display_name;
-  return IssuePlan{
-      role.name, lease.to_handle(), terms,
-      Json{{"statements", join_statements(role.creation_statements)},
-           {"password_policy", password_policy_of(role, config)},
-           {"scram_iterations", config.scram_iterations()},
-           {"grants_on_objects", facts.grants_on_objects},
-           {"changes_session", facts.changes_session},
-           {"connection_limit", facts.limits_connections ? 0 : role.connection_limit}}};
+  Json work{{"statements", join_statements(role.creation_statements)},
+            {"password_policy", password_policy_of(role, config)},
+            {"scram_iterations", config.scram_iterations()},
+            {"grants_on_objects", facts.grants_on_objects},
+            {"changes_session", facts.changes_session},
+            {"connection_limit", facts.limits_connections ? 0 : role.connection_limit}};
+  if (statement) {
+    lease.executor = executor_name(lease.database_role);
+    work["connection_limit"] = role.connection_limit;
+    work.update(ExecutorWork{join_statements(role.creation_statements), facts.grants_on_objects,
+                             role.allow_dangerous, std::move(*statement)}
+                    .to_json());
+  }
+  return IssuePlan{role.name, lease.to_handle(), terms, std::move(work)};
 }
 
 Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_accessor,
                      const DurableIntent& intent, const Clock& clock, SteadyTime deadline) {
+  if (intent.plan().work.contains("statement"))
+    return issue_statement(pool, stock, mount_accessor, intent, clock, deadline);
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(intent.plan().handle));
   ASSIGN_OR_RETURN(const Work work, read_work(intent.plan().work));
   ASSIGN_OR_RETURN(const PasswordPair pair, stock.take(work.password_policy, work.iterations));
@@ -144,9 +154,8 @@ Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_
                     facts_of(*rows, intent.expires_at())};
     }
     Error error = std::move(rows).error();
-    const bool too_late = failed_at_fence(error);
-    if (too_late) connection->taint();
-    const bool again = attempt < kAttemptsMax && worth_another_try(*connection, error, too_late) &&
+    if (failed_at_fence(error)) connection->taint();
+    const bool again = attempt < kAttemptsMax && worth_another_try(*connection, error) &&
                        clock.steady() < deadline;
     if (!again) return creation_failed(std::move(error));
   }
@@ -156,9 +165,8 @@ Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, 
              SteadyTime deadline) {
   ASSIGN_OR_RETURN(const auto facts,
                    examine_statements("renew_statements", lease.renew_statements));
-  const std::string statements = facts.empty
-                                     ? "ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}';\n"
-                                     : join_statements(lease.renew_statements);
+  constexpr const char* kBuiltIn = "ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}';\n";
+  const std::string own = facts.empty ? "" : join_statements(lease.renew_statements);
   ASSIGN_OR_RETURN(auto connection, pool.acquire(Use::kIssue, deadline));
   const auto failed = [&](Error error) {
     error.message = fmt::format("moving the expiry of database role \"{}\": {}",
@@ -174,9 +182,14 @@ Status renew(Pool& pool, const std::string& lease_id, const LeaseHandle& lease, 
                    fmt::format("somebody renamed it to {}, which no statement is run with; rename "
                                "it back, or revoke the lease",
                                quote_identifier((*role)->name))});
-  auto rows = transaction.commit(
-      (facts.grants_on_objects ? grant_lock() : "") +
-      with_login_path(fill(statements, {(*role)->name, "", expiry_text(expires_at)})));
+  // Of a lease for one statement the operator's statements are about what has the rights.
+  const bool apart = !lease.executor.empty();
+  std::string statements;
+  if (apart || facts.empty)
+    statements = fill(kBuiltIn, {(*role)->name, "", expiry_text(expires_at)});
+  statements += fill(own, {apart ? lease.executor : (*role)->name, "", expiry_text(expires_at)});
+  auto rows = transaction.commit((facts.grants_on_objects ? grant_lock() : "") +
+                                 with_login_path(statements));
   if (facts.changes_session) connection->taint();
   if (!rows) return failed(std::move(rows).error());
   return ok();

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "engines/engine.h"
 #include "engines/postgres/config.h"
+#include "engines/postgres/connection.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/pool.h"
 #include "engines/postgres/roles.h"
@@ -31,6 +32,13 @@ Result<IssuePlan> plan_issue(const IssueRequest& request, const LeaseRole& role,
 // SecretEngine::apply. A conflict with others at the target is tried again while there is time.
 Result<Issued> issue(Pool& pool, VerifierStock& stock, const std::string& mount_accessor,
                      const DurableIntent& intent, const Clock& clock, SteadyTime deadline);
+
+// Whether what failed is certainly undone and may work the next time: others changed the same rows,
+// or the connection's idea of the server's clock was off.
+bool worth_another_try(const Connection& connection, const Error& error);
+
+// What is told of a lease that was not made.
+Error creation_failed(Error error);
 
 // Moves the role's VALID UNTIL, by the lease's own statements where it has some. kRefused: the
 // target said no, for example because the role is gone.

@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/digest.h"
 #include "engines/postgres/sql_text.h"
 
@@ -127,6 +129,8 @@ Handle LeaseHandle::to_handle() const {
   if (!sub_agent.empty()) fields["sub_agent"] = sub_agent;
   if (!requested_by.empty()) fields["requested_by"] = requested_by;
   if (role_oid != 0) fields["role_oid"] = role_oid;
+  if (!executor.empty()) fields["executor"] = executor;
+  if (executor_oid != 0) fields["executor_oid"] = executor_oid;
   return {target, std::move(fields), database_role};
 }
 
@@ -150,6 +154,18 @@ Result<LeaseHandle> LeaseHandle::from_handle(const Handle& handle) {
   out.human = text_at(handle.fields, "human");
   out.sub_agent = text_at(handle.fields, "sub_agent");
   out.requested_by = text_at(handle.fields, "requested_by");
+  out.executor = text_at(handle.fields, "executor");
+  ASSIGN_OR_RETURN(const auto executor_oid, fields.integer_or("executor_oid", 0));
+  out.executor_oid = static_cast<std::uint32_t>(executor_oid);
+  return out;
+}
+
+LeaseHandle executor_of(const LeaseHandle& lease) {
+  LeaseHandle out = lease;
+  out.executor_for = std::exchange(out.database_role, lease.executor);
+  out.role_oid = lease.executor_oid;
+  out.executor.clear();
+  out.executor_oid = 0;
   return out;
 }
 
@@ -162,6 +178,8 @@ std::string role_mark(std::string_view mount_accessor, std::string_view lease_id
   if (!handle.entity_name.empty()) mark["entity_name"] = handle.entity_name;
   if (!handle.human.empty()) mark["human"] = handle.human;
   if (!handle.sub_agent.empty()) mark["sub_agent"] = handle.sub_agent;
+  if (!handle.executor.empty()) mark["executor"] = handle.executor;
+  if (!handle.executor_for.empty()) mark["executor_for"] = handle.executor_for;
   return dump_json(mark);
 }
 
@@ -171,6 +189,8 @@ std::optional<RoleMark> parse_role_mark(std::string_view comment) {
   if (!parsed || !parsed->is_object()) return std::nullopt;
   RoleMark mark{text_at(*parsed, "curfew"), text_at(*parsed, "lease"), text_at(*parsed, "target"),
                 text_at(*parsed, "entity"), text_at(*parsed, "trace")};
+  mark.executor = text_at(*parsed, "executor");
+  mark.executor_for = text_at(*parsed, "executor_for");
   if (mark.lease_id.empty()) return std::nullopt;
   return mark;
 }

@@ -31,10 +31,21 @@ struct LeaseHandle {
   std::string sub_agent = {};
   std::string requested_by = {};  // the name of the token that asked
 
+  // Of a lease for one statement: the role that has the rights and owns the function that runs it,
+  // in a schema of the same name. Nobody can log in as it. Empty: the lease is no such one.
+  std::string executor = {};
+  std::uint32_t executor_oid = 0;  // 0: not known
+  std::string executor_for = {};   // of executor_of(): the database role of the lease. Not stored.
+
   Handle to_handle() const;
   // kCorrupt: it is not one of this engine.
   static Result<LeaseHandle> from_handle(const Handle& handle);
 };
+
+// The executor of a lease for one statement as a role that is found and removed by itself. The
+// operator's statements are about it, for it is what the creation statements made.
+// REQUIRES: the lease is such a one.
+LeaseHandle executor_of(const LeaseHandle& lease);
 
 // The comment on a database role that says whose it is, as JSON; holds nothing secret.
 std::string role_mark(std::string_view mount_accessor, std::string_view lease_id,
@@ -46,6 +57,8 @@ struct RoleMark {
   std::string target;
   std::string entity;
   std::string trace;
+  std::string executor = {};      // that the lease has beside this role
+  std::string executor_for = {};  // this role is one: the name of the lease's database role
 };
 // nullopt: the comment is not ours.
 std::optional<RoleMark> parse_role_mark(std::string_view comment);

@@ -71,13 +71,21 @@ bool selects_into(const SqlStatement& tokens) {
   return false;
 }
 
-Status check_form(const SqlStatement& tokens) {
+// U&"…", whose escapes hide what it names.
+bool has_hidden_name(const SqlStatement& tokens, std::string_view text) {
+  return std::any_of(tokens.begin(), tokens.end(), [&](const Token& token) {
+    return token.kind == TokenKind::kQuotedName && text[token.begin] != '"';
+  });
+}
+
+Status check_form(const SqlStatement& tokens, std::string_view text) {
   const Token& first = tokens.front();
   const bool known = first.kind == TokenKind::kWord &&
                      std::find(kVerbs.begin(), kVerbs.end(), first.text) != kVerbs.end();
   if (!known)
     return bad(fmt::format("{}; this one begins with \"{}\"", kAllowed, first.text.substr(0, 32)));
   if (selects_into(tokens)) return bad(fmt::format("SELECT … INTO makes a table; {}", kAllowed));
+  if (has_hidden_name(tokens, text)) return bad("a name in U&\"…\"; write the name itself");
   // PostgreSQL reads the second of them by the rules of the first, where a line break is between.
   for (std::size_t i = 1; i < tokens.size(); ++i)
     if (tokens[i].kind == TokenKind::kString && tokens[i - 1].kind == TokenKind::kString)
@@ -184,7 +192,7 @@ Result<std::optional<LeasedStatement>> leased_statement(const Json& data) {
   if (statements->size() != 1)
     return bad(fmt::format("{} statements; {}", statements->size(), kAllowed));
   const SqlStatement& tokens = statements->front();
-  RETURN_IF_ERROR(check_form(tokens));
+  RETURN_IF_ERROR(check_form(tokens, text));
   ASSIGN_OR_RETURN(const std::size_t wanted, parameters_in(tokens));
   if (wanted != parameters.size())
     return Error{Errc::kInvalidArgument,

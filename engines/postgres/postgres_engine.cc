@@ -18,6 +18,7 @@
 #include "engines/postgres/roles.h"
 #include "engines/postgres/root_rotation.h"
 #include "engines/postgres/sql_text.h"
+#include "engines/postgres/statement_rehearsal.h"
 #include "engines/postgres/statements.h"
 #include "engines/postgres/static_role_paths.h"
 #include "engines/postgres/static_rotation.h"
@@ -50,7 +51,10 @@ CallRoutes joined_routes(ConfigPaths& config, RolePaths& roles, StaticRolePaths&
   for (CallRoutes::Route& route : quarantine.routes()) all.push_back(std::move(route));
   all.push_back({{.pattern = "creds/{name}",
                   .summary = "A new database role under a lease",
-                  .fields = {{"ttl", FieldType::kDuration, "how long it should live"}},
+                  .fields = {{"ttl", FieldType::kDuration, "how long it should live"},
+                             {"statement", FieldType::kText,
+                              "the one SQL statement that the lease is to be for"},
+                             {"statement_parameters", FieldType::kList, "values of its $1, $2 …"}},
                   .issues_lease = true},
                  {}});
   return CallRoutes(std::move(all));
@@ -91,6 +95,7 @@ class PostgresEngine final : public SecretEngine, public WithInventory, public I
   Result<std::optional<bool>> exists(const Call& call) const override;
   Result<IssuePlan> plan(const IssueRequest& request, Random& random) const override;
   Result<Foreseen> foresee(const IssueRequest& request) const override;
+  Result<Json> rehearse(const IssueRequest& request, const CallContext& context) override;
   Result<Issued> apply(const DurableIntent& intent, const CallContext& context) override;
   Result<Receipt> revoke(const std::string& lease_id, const Handle& handle, PhaseRecord& phases,
                          const CallContext& context) override;
@@ -176,6 +181,14 @@ Result<Foreseen> PostgresEngine::foresee(const IssueRequest& request) const {
   return foresee_issue(request, made_of.role, made_of.config);
 }
 
+Result<Json> PostgresEngine::rehearse(const IssueRequest& request, const CallContext& context) {
+  ASSIGN_OR_RETURN(const Wanted made_of, wanted(request));
+  ASSIGN_OR_RETURN(auto pool, pool_in_charge(made_of.config.name, context.deadline));
+  return StatementRehearsal({services_.mount_accessor, services_.clock, services_.random},
+                            made_of.role, made_of.config)
+      .run(request, *pool, context.deadline);
+}
+
 Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {
   ASSIGN_OR_RETURN(auto pool, pool_in_charge(intent.plan().handle.resource, context.deadline));
   return issue(*pool, stock_, services_.mount_accessor, intent, services_.clock, context.deadline);
@@ -216,9 +229,14 @@ Result<Presence> PostgresEngine::probe(const std::string& lease_id, const Handle
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(handle));
   ASSIGN_OR_RETURN(auto pool, pool_of(lease.target));
   ASSIGN_OR_RETURN(auto connection, pool->acquire(Use::kRevoke, context.deadline));
-  ASSIGN_OR_RETURN(const Rows rows, connection->run(find_role_sql(lease), context.deadline));
-  ASSIGN_OR_RETURN(const auto role, find_role(rows, lease_id, lease));
-  return role ? Presence::kPresent : Presence::kAbsent;
+  std::vector<LeaseHandle> parts{lease};
+  if (!lease.executor.empty()) parts.push_back(executor_of(lease));
+  for (const LeaseHandle& part : parts) {
+    ASSIGN_OR_RETURN(const Rows rows, connection->run(find_role_sql(part), context.deadline));
+    ASSIGN_OR_RETURN(const auto role, find_role(rows, lease_id, part));
+    if (role) return Presence::kPresent;
+  }
+  return Presence::kAbsent;
 }
 
 Result<std::vector<Handle>> PostgresEngine::list_owned(const CallContext& context) {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "engines/postgres/cleaning.h"
+#include "engines/postgres/forgotten_phases.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/lease_transaction.h"
@@ -32,26 +32,13 @@ struct Script {
   WallTime expires_at;
 };
 
-// The phases of one revocation that nobody goes on with after a crash.
-class ForgottenPhases final : public PhaseRecord {
- public:
-  bool is_done(Phase phase) const override { return notes_.contains(phase); }
-  Status done(Phase phase, Json note) override {
-    notes_[phase] = std::move(note);
-    return ok();
-  }
-
-  // What became of the operator's statements: "done", the error, or empty.
-  std::string operators_statements() const {
-    const auto note = notes_.find(Phase::kClean);
-    if (note == notes_.end() || !note->second.is_object()) return "";
-    const auto said = note->second.find("revocation_statements");
-    return said != note->second.end() && said->is_string() ? said->get<std::string>() : "";
-  }
-
- private:
-  std::map<Phase, Json> notes_;
-};
+// What became of the operator's statements in a revocation: "done", the error, or empty.
+std::string operators_statements(const ForgottenPhases& phases) {
+  const Json* note = phases.note(Phase::kClean);
+  if (note == nullptr || !note->is_object()) return "";
+  const auto said = note->find("revocation_statements");
+  return said != note->end() && said->is_string() ? said->get<std::string>() : "";
+}
 
 bool reaches_out(const std::vector<std::string>& elements) {
   std::string text = join_statements(elements);
@@ -307,13 +294,6 @@ Result<Script> write_script(const Rehearsal::Surroundings& around, const LeaseRo
   return script;
 }
 
-// Others changed the same rows at the same time.
-bool worth_another_try(const Connection& connection, const Error& error) {
-  const std::string& state = connection.sqlstate();
-  return state == "40001" || state == "40P01" ||
-         (state == "XX000" && error.message.find("tuple concurrently") != std::string::npos);
-}
-
 // The role is there, committed. It is taken back whatever else fails.
 Result<std::vector<Finding>> live_and_end(const std::shared_ptr<Pool>& pool, const Script& script,
                                           SteadyTime deadline, const Rehearsal::Revoke& revoke,
@@ -336,7 +316,7 @@ Result<std::vector<Finding>> live_and_end(const std::shared_ptr<Pool>& pool, con
     return Error{
         renewed.error().code == Errc::kRefused ? Errc::kInvalidArgument : renewed.error().code,
         fmt::format("renew_statements: {}; nothing was stored", renewed.error().message)};
-  if (const std::string said = phases.operators_statements(); !said.empty() && said != "done")
+  if (const std::string said = operators_statements(phases); !said.empty() && said != "done")
     return Error{Errc::kInvalidArgument,
                  fmt::format("revocation_statements: {}; nothing was stored", said)};
   for (const Json& warning : receipt->warnings)

@@ -103,6 +103,7 @@ Revocation::Revocation(std::shared_ptr<Pool> pool, const std::string& lease_id,
 Result<Receipt> Revocation::run() {
   RETURN_IF_ERROR(lock_out());
   RETURN_IF_ERROR(terminate());
+  RETURN_IF_ERROR(remove_executor());
   RETURN_IF_ERROR(clean());
   RETURN_IF_ERROR(drop());
   return verify();
@@ -380,6 +381,7 @@ Status Revocation::terminate() {
 Status Revocation::clean() {
   if (may_skip(Phase::kClean)) return ok();
   if (absent_) return done(Phase::kClean, Json{{"role", "absent"}});
+  RETURN_IF_ERROR(drop_own_schema());
   ASSIGN_OR_RETURN(Json note, run_operators_statements());
   if (!look_) RETURN_IF_ERROR(look_again(note));
   std::optional<Error> problem;
@@ -405,6 +407,7 @@ Status Revocation::clean_cluster(std::vector<std::string> elsewhere, Json& note)
 
 // A note; what went wrong with the statements stands in it and does not stop the revocation.
 Result<Json> Revocation::run_operators_statements() {
+  if (!handle_.executor.empty()) return Json::object();  // they were about the executor
   const bool roll_back = !was_active_ && !handle_.rollback_statements.empty();
   const char* field = roll_back ? "rollback_statements" : "revocation_statements";
   const auto& elements = roll_back ? handle_.rollback_statements : handle_.revocation_statements;
@@ -570,6 +573,7 @@ Result<Receipt> Revocation::verify() {
                          {"database", connection->database()},
                          {"server", pool_->settings().address}};
   if (handle_.role_oid != 0) receipt.checked["role_oid"] = handle_.role_oid;
+  if (!executor_.is_null()) receipt.checked["executor"] = std::move(executor_);
   receipt.warnings = std::move(warnings_);
   return receipt;
 }

@@ -23,7 +23,8 @@ class LeaseTransaction;
 //   lock out    its sessions are told to end, so that none holds the role's row; NOLOGIN, no
 //               password, an expiry in the past, no memberships (nor members)
 //   terminate   sessions are ended and prepared transactions rolled back, until there are none
-//   clean       the operator's statements, then what is left by ClusterCleaning
+//   clean       of a lease for one statement, the executor in these same phases; the operator's
+//               statements, then what is left by ClusterCleaning
 //   drop        DROP ROLE; then a look over another connection that nothing is there any more
 //
 // Phases that the record has as done are not repeated, unless the role can log in again or is there
@@ -51,7 +52,9 @@ class Revocation {
   Result<std::int64_t> terminate_until_none(Connection& connection, std::int64_t ended);
   Status finish_prepared(Connection& connection);
   Status roll_back_prepared(Connection& connection, const PreparedTransaction& prepared);
+  Status remove_executor();
   Status clean();
+  Status drop_own_schema();
   Result<Json> run_operators_statements();
   Status look_again(Json& note);
   Status clean_cluster(std::vector<std::string> elsewhere, Json& note);
@@ -90,6 +93,7 @@ class Revocation {
   bool absent_ = false;                // when this run began
   bool again_ = false;                 // all phases, whatever the record says
   std::uint64_t last_connection_ = 0;  // what the drop ran over
+  Json executor_ = nullptr;            // what was checked of it, where there is one
   Json warnings_ = Json::array();
 };
 

@@ -21,6 +21,7 @@ std::int64_t number(const std::optional<std::string>& text) {
 }
 
 // Roles are visible in the whole cluster: the mark says whose they are and of which target.
+// An executor is met with the role that it belongs to, as long as there is that.
 std::string marked_sql(std::string_view after, std::size_t limit) {
   return fmt::format(
       R"sql(SELECT r.rolname, r.oid, d.description,
@@ -55,13 +56,19 @@ ORDER BY v.i)sql",
       values, kRightsColumn);
 }
 
+// The handle is the whole lease's, whichever of its two roles was met.
 MarkedEffect effect_of(const Row& row, const RoleMark& mark) {
-  LeaseHandle lease{mark.target, row[0].value_or("")};
-  lease.role_oid = static_cast<std::uint32_t>(number(row[1]));
+  const std::string name = row[0].value_or("");
+  const auto oid = static_cast<std::uint32_t>(number(row[1]));
+  const bool is_executor = !mark.executor_for.empty();
+  LeaseHandle lease{mark.target, is_executor ? mark.executor_for : name};
+  lease.role_oid = is_executor ? 0 : oid;
+  lease.executor = is_executor ? name : mark.executor;
+  lease.executor_oid = is_executor ? oid : 0;
   lease.entity = mark.entity;
   lease.trace = mark.trace;
   MarkedEffect effect;
-  effect.name = lease.database_role;
+  effect.name = name;
   effect.mount = mark.mount_accessor;
   effect.lease_id = mark.lease_id;
   effect.resource = mark.target;
@@ -103,6 +110,20 @@ Result<Rows> RoleInventory::ask(const std::string& target, const std::string& sq
   return connection->run(sql, context.deadline);
 }
 
+// Whether the database role that this mark's executor belongs to is there, with the lease's mark.
+Result<bool> RoleInventory::has_marked_role(const std::string& target, const RoleMark& mark,
+                                            const CallContext& context) {
+  ASSIGN_OR_RETURN(const Rows rows,
+                   ask(target,
+                       fmt::format("SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM "
+                                   "pg_catalog.pg_roles WHERE rolname = {}",
+                                   quote_literal(mark.executor_for)),
+                       context));
+  if (rows.empty() || rows.front().empty()) return false;
+  const auto found = parse_role_mark(rows.front().front().value_or(""));
+  return found && found->lease_id == mark.lease_id && found->executor_for.empty();
+}
+
 Result<MarkedPage> RoleInventory::marked(const std::string& resource, std::string_view after,
                                          std::size_t limit, const CallContext& context) {
   ASSIGN_OR_RETURN(const Rows rows, ask(resource, marked_sql(after, limit), context));
@@ -110,10 +131,44 @@ Result<MarkedPage> RoleInventory::marked(const std::string& resource, std::strin
   for (const Row& row : rows) {
     if (row.size() != kMarkedColumns || !row[0] || !row[1]) return not_understood();
     const auto mark = parse_role_mark(row[2].value_or(""));
-    if (mark) page.effects.push_back(effect_of(row, *mark));
+    if (!mark) continue;
+    if (!mark->executor_for.empty()) {
+      ASSIGN_OR_RETURN(const bool met, has_marked_role(resource, *mark, context));
+      if (met) continue;
+    }
+    page.effects.push_back(effect_of(row, *mark));
   }
   if (rows.size() == limit) page.next = *rows.back().front();
   return page;
+}
+
+// An executor that is there without its database role is an effect all the same, though nobody can
+// use it.
+Status RoleInventory::look_for_executors(const std::string& resource,
+                                         std::span<const ExpectedEffect> effects,
+                                         const std::vector<LeaseHandle>& leases,
+                                         std::vector<EffectState>& seen,
+                                         const CallContext& context) {
+  std::vector<LeaseHandle> executors;
+  std::vector<std::size_t> of;
+  for (std::size_t i = 0; i < leases.size(); ++i) {
+    if (leases[i].executor.empty()) continue;
+    executors.push_back(executor_of(leases[i]));
+    of.push_back(i);
+  }
+  if (executors.empty()) return ok();
+  ASSIGN_OR_RETURN(const Rows rows, ask(resource, inspect_sql(executors), context));
+  for (const Row& row : rows) {
+    const auto i = static_cast<std::size_t>(number(row.empty() ? std::nullopt : row[0]));
+    if (row.size() != kInspectedColumns || i >= executors.size()) return not_understood();
+    if (!row[1] || !is_role_of_lease(row[1], row[2], row[4], effects[of[i]].lease_id, executors[i]))
+      continue;
+    EffectState& state = seen[of[i]];
+    state.present = true;
+    state.marked = true;
+    state.usable = row[3] == "t";
+  }
+  return ok();
 }
 
 Result<std::vector<EffectState>> RoleInventory::inspect(const std::string& resource,
@@ -127,6 +182,7 @@ Result<std::vector<EffectState>> RoleInventory::inspect(const std::string& resou
     seen[leases.size()].name = lease.database_role;
     leases.push_back(std::move(lease));
   }
+  RETURN_IF_ERROR(look_for_executors(resource, effects, leases, seen, context));
   ASSIGN_OR_RETURN(const Rows rows, ask(resource, inspect_sql(leases), context));
   for (const Row& row : rows) {
     const auto i = static_cast<std::size_t>(number(row.empty() ? std::nullopt : row[0]));

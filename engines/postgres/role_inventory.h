@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engines/inventory.h"
+#include "engines/postgres/lease_role.h"
 #include "engines/postgres/marker.h"
 #include "engines/postgres/pool.h"
 
@@ -33,6 +34,11 @@ class RoleInventory final : public Inventory {
 
  private:
   Result<Rows> ask(const std::string& target, const std::string& sql, const CallContext& context);
+  Result<bool> has_marked_role(const std::string& target, const RoleMark& mark,
+                               const CallContext& context);
+  Status look_for_executors(const std::string& resource, std::span<const ExpectedEffect> effects,
+                            const std::vector<LeaseHandle>& leases, std::vector<EffectState>& seen,
+                            const CallContext& context);
 
   const MountStorage& storage_;
   Markers& markers_;

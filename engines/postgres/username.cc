@@ -40,6 +40,16 @@ std::string default_username(std::string_view role, std::string_view lease_id) {
   return cleaned("cf-" + cleaned(role).substr(0, room) + "-" + part);
 }
 
+std::string executor_name(std::string_view database_role) {
+  constexpr std::string_view kEnding = ".run";
+  constexpr std::size_t kHashPart = 16;
+  const std::string name = std::string(database_role) + std::string(kEnding);
+  if (name.size() <= kRoleNameBytesMax) return name;
+  const std::string hash = hex_encode(sha256(database_role)).substr(0, kHashPart);
+  const std::size_t room = kRoleNameBytesMax - kEnding.size() - kHashPart - 1;
+  return fmt::format("{}_{}{}", database_role.substr(0, room), hash, kEnding);
+}
+
 Result<std::string> templated_username(std::string_view username_template,
                                        const TemplateInput& input, Random& random) {
   ASSIGN_OR_RETURN(const auto parsed, UsernameTemplate::parse(username_template));

@@ -16,6 +16,10 @@ inline constexpr std::size_t kRoleNameBytesMax = 63;
 // the lease id is, and readable back to role and lease. The role is cut where it is too long.
 std::string default_username(std::string_view role, std::string_view lease_id);
 
+// "<database role>.run", 63 bytes at most: of a lease for one statement, the role that runs it, and
+// its schema. Unique because the database role is.
+std::string executor_name(std::string_view database_role);
+
 // By the configuration's own template. Characters other than letters, digits and "_.@:-" become
 // '_', and runs of '-' one '-', so that the name is safe in quotes of every kind and cannot begin a
 // comment. kInvalidArgument: the template fails, or the name is empty or longer than 63 bytes.

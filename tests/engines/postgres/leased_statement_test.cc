@@ -64,6 +64,7 @@ TEST(LeasedStatementText, what_people_cannot_see_is_refused) {
   EXPECT_FALSE(read("SELECT 'a\xe2\x80\x8b'"));
   EXPECT_FALSE(read("SELECT 'a\x1b[2J'"));
   EXPECT_FALSE(read("SELECT $1", Json::array({"\xe2\x80\xae"})));
+  EXPECT_FALSE(read("SELECT U&\"\\0073etval\"('s', 1)"));
   EXPECT_TRUE(read("SELECT 'Grüße, 世界'"));
 }
 
