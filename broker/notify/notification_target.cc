@@ -137,6 +137,10 @@ Status check_secret(const NotificationTarget& target) {
   const std::string& secret = target.secret.reveal();
   if (secret.size() > kSecretBytesMax)
     return wrong("secret", fmt::format("expected at most {} bytes", kSecretBytesMax));
+  if (std::any_of(secret.begin(), secret.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return wrong("secret",
+                 "it holds a control character, such as the line break at the end of a file");
   switch (target.type) {
     case TargetType::kWebhook:
       if (secret.size() < kKeyBytesMin)

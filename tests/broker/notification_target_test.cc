@@ -53,6 +53,7 @@ TEST(NotificationTarget, WhatIsWrongIsRefusedByTheFieldsName) {
            {with(a_webhook(), {{"url", "file:///etc/passwd"}}), "url"},
            {with(a_webhook(), {{"url", "smtp://a.example"}}), "url"},
            {with(a_webhook(), {{"secret", "short"}}), "secret"},
+           {with(a_webhook(), {{"secret", "0123456789abcdef\n"}}), "secret"},
            {with(a_webhook(), {{"events", "requested,nothing"}}), "events"},
            {with(a_webhook(), {{"templates", {{"title", "x"}}}}), "templates"},
            {with(a_webhook(), {{"headers", {{"X-Curfew-Signature", "x"}}}}), "headers"},
