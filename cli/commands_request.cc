@@ -30,6 +30,7 @@ Result<Json> request_body(Call& call) {
   if (!words.empty()) {
     ASSIGN_OR_RETURN(body["parameters"], parse_key_values(words, call.around.in));
   }
+  if (given.has("operation")) body["operation"] = given.text("operation");
   if (given.has("ttl")) body["ttl"] = format_duration_short(*given.duration("ttl"));
   for (const char* flag : {"reason", "idempotency-key"})
     if (given.has(flag))
@@ -141,6 +142,11 @@ Result<int> claim(Call& call) {
 
 std::vector<Flag> request_flags() {
   return {
+      {{"operation"},
+       FlagKind::kText,
+       "What is to be done with the path; read if not given.",
+       "OPERATION",
+       {"read", "create", "update", "patch", "delete", "list"}},
       {{"ttl"}, FlagKind::kDuration, "How long the credential is to live.", "DURATION"},
       {{"reason"}, FlagKind::kText, "Why; approvers read it.", "TEXT"},
       {{"statement-file"},
@@ -172,17 +178,18 @@ std::vector<Flag> request_flags() {
 }  // namespace
 
 void add_request_commands(CommandTable& table) {
-  table.commands.push_back({.path = "request",
-                            .summary = "Asks for the approval to read a path",
-                            .synopsis = "[flags] PATH [KEY=VALUE...]",
-                            .words = {1, kManyWords},
-                            .flags = request_flags(),
-                            .details = "      curfew request -reason=\"refund 4711\" -ttl=15m "
-                                       "database/creds/agent-readwrite\n"
-                                       "      curfew request -wait=10m -statement-file=refund.sql "
-                                       "-statement-parameter=4711 \\\n"
-                                       "          database/creds/agent-readwrite\n",
-                            .run = request});
+  table.commands.push_back(
+      {.path = "request",
+       .summary = "Asks for the approval to read a path, or to do something else with it",
+       .synopsis = "[flags] PATH [KEY=VALUE...]",
+       .words = {1, kManyWords},
+       .flags = request_flags(),
+       .details = "      curfew request -reason=\"refund 4711\" -ttl=15m "
+                  "database/creds/agent-readwrite\n"
+                  "      curfew request -wait=10m -statement-file=refund.sql "
+                  "-statement-parameter=4711 \\\n"
+                  "          database/creds/agent-readwrite\n",
+       .run = request});
   table.commands.push_back(
       {.path = "approval wait",
        .summary = "Waits until a request is decided; exits with 0 if it was approved",

@@ -83,6 +83,15 @@ TEST_F(RequestCommands, CarriesAStatementATaskAndBreakGlass) {
   EXPECT_EQ(server_.lines().size(), 3u);
 }
 
+TEST_F(RequestCommands, AsksForOtherOperationsToo) {
+  replies({kPending});
+  EXPECT_EQ(runner_.run({"request", "secret/data/a", "-operation=update", "k=v"}).code, 0);
+  EXPECT_EQ(
+      body(0),
+      Json({{"path", "secret/data/a"}, {"operation", "update"}, {"parameters", {{"k", "v"}}}}));
+  EXPECT_EQ(runner_.run({"request", "secret/data/a", "-operation=sudo"}).code, 1);
+}
+
 TEST_F(RequestCommands, WaitsClaimsAndPrintsTheCredential) {
   replies({kPending, kPending, kApproved, kCredential});
   const auto result = runner_.run({"request", "--wait", "database/creds/rw"});

@@ -156,6 +156,29 @@ TEST_F(ApprovalStoryTest, a_waiting_request_is_woken_and_a_watcher_sees_it) {
   EXPECT_THAT(watched.out, HasSubstr(id + "  approved"));
 }
 
+TEST_F(ApprovalStoryTest, a_plain_read_waits_where_it_says_so) {
+  const Outcome async =
+      must({"read", "-header=Prefer=respond-async", "-format=json", kPath}, agent_);
+  const std::string asked = Json::parse(async.out).at("data").at("id");
+  must({"approval", "cancel", asked}, agent_);
+  Outcome read;
+  std::thread reader([&] {
+    read = server_.cli({"read", "-header=Prefer=wait=45", "-format=json", kPath}, agent_);
+  });
+  std::string id;
+  EXPECT_TRUE(eventually([&] {
+    const Json keys = server_.call("GET", "sys/approvals?state=pending").data()["keys"];
+    if (keys.is_array() && !keys.empty()) id = keys[0];
+    return !id.empty();
+  }));
+  must({"approval", "approve", "-yes", id}, cleo_);
+  reader.join();
+  ASSERT_EQ(read.exit, 0) << read.err;
+  const Credential made = claimed(read);
+  ASSERT_EQ(made.status, 200) << read.out;
+  EXPECT_TRUE(world_->can_log_in(made));
+}
+
 TEST_F(ApprovalStoryTest, a_denied_request_says_why_and_a_restart_is_outlived) {
   server_.set_address(server_.address().substr(server_.address().rfind('/') + 1));
   Outcome waited;
