@@ -9,6 +9,7 @@
 #include "engines/postgres/identify.h"
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/leased_statement.h"
 #include "engines/postgres/marker.h"
 #include "engines/postgres/quarantine_log.h"
 #include "engines/postgres/quarantine_paths.h"
@@ -183,10 +184,14 @@ Result<Foreseen> PostgresEngine::foresee(const IssueRequest& request) const {
 
 Result<Json> PostgresEngine::rehearse(const IssueRequest& request, const CallContext& context) {
   ASSIGN_OR_RETURN(const Wanted made_of, wanted(request));
-  ASSIGN_OR_RETURN(auto pool, pool_in_charge(made_of.config.name, context.deadline));
+  ASSIGN_OR_RETURN(const auto statement, leased_statement(request.data));
+  auto pool = pool_in_charge(made_of.config.name, context.deadline);
+  // A target that is away keeps nobody from asking for what needs no trial.
+  if (!pool && !statement) return Error{Errc::kUnsupportedOperation, pool.error().message};
+  if (!pool) return std::move(pool).error();
   return StatementRehearsal({services_.mount_accessor, services_.clock, services_.random},
                             made_of.role, made_of.config)
-      .run(request, *pool, context.deadline);
+      .run(request, **pool, context.deadline);
 }
 
 Result<Issued> PostgresEngine::apply(const DurableIntent& intent, const CallContext& context) {

@@ -8,6 +8,8 @@
 #include "engines/postgres/issuing.h"
 #include "engines/postgres/lease_role.h"
 #include "engines/postgres/lease_transaction.h"
+#include "engines/postgres/leased_statement.h"
+#include "engines/postgres/role_privileges.h"
 #include "engines/postgres/scram.h"
 #include "engines/postgres/sql_text.h"
 #include "engines/postgres/statement_effects.h"
@@ -22,6 +24,7 @@ constexpr Millis kLockWait{2'000};
 constexpr Millis kSampleTime{1'000};
 constexpr int kSampleRows = 5;
 constexpr Seconds kLifetime{600};
+constexpr int kAttemptsMax = 3;
 
 // What follows is the broker's own, whatever the statement did to the session.
 constexpr const char* kMineAgain =
@@ -61,8 +64,15 @@ class Trial {
         transaction_(connection, script.lease_id, script.executor, deadline),
         maker_(connection, script.executor, script.work, deadline) {}
 
+  // The rights alone.
+  Result<Json> rights() {
+    RETURN_IF_ERROR(make_role());
+    return bounded_evidence(std::move(privileges_));
+  }
+
   Result<Json> run() {
-    RETURN_IF_ERROR(make_executor());
+    RETURN_IF_ERROR(make_role());
+    RETURN_IF_ERROR(bind());
     ASSIGN_OR_RETURN(const Json plan, explain());
     auto effects = statement_effects(connection_, deadline_, script_.work.statement, plan);
     if (!effects) return own(std::move(effects).error());
@@ -76,6 +86,7 @@ class Trial {
     evidence["plan"] = bounded_plan(plan);
     evidence["triggers"] = effects->triggers;
     evidence["warnings"] = effects->warnings;
+    evidence.update(privileges_);
     return bounded_evidence(std::move(evidence));
   }
 
@@ -94,11 +105,20 @@ class Trial {
     return rows;
   }
 
-  Status make_executor() {
+  Status make_role() {
     auto begun = transaction_.begin();
     if (!begun) return own(std::move(begun).error());
-    RETURN_IF_ERROR(maker_.make_role(role_mark(mount_accessor_, script_.lease_id, script_.executor),
-                                     script_.verifier, script_.expires_at));
+    ASSIGN_OR_RETURN(
+        const std::uint32_t oid,
+        maker_.make_role(role_mark(mount_accessor_, script_.lease_id, script_.executor),
+                         script_.verifier, script_.expires_at));
+    auto seen = role_privileges(connection_, oid, deadline_);
+    if (!seen) return own(std::move(seen).error());
+    privileges_ = std::move(*seen);
+    return ok();
+  }
+
+  Status bind() {
     // Reading the statement waits for the locks of others, too.
     RETURN_IF_ERROR(step(fmt::format("SET LOCAL lock_timeout = {}", kLockWait.count())));
     auto bound = maker_.bind();
@@ -207,10 +227,9 @@ class Trial {
   }
 
   Status look_at_tables() {
-    ASSIGN_OR_RETURN(
-        const Rows rows,
-        step(fmt::format(
-            R"sql(SELECT s.schemaname, s.relname,
+    ASSIGN_OR_RETURN(const Rows rows,
+                     step(fmt::format(
+                         R"sql(SELECT s.schemaname, s.relname,
   pg_catalog.format('%I.%I', s.schemaname, s.relname), s.n_tup_ins, s.n_tup_upd, s.n_tup_del,
   (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.i)
      FROM pg_catalog.pg_index x CROSS JOIN LATERAL pg_catalog.unnest(x.indkey::pg_catalog.int2[])
@@ -219,7 +238,7 @@ class Trial {
 FROM pg_catalog.pg_stat_xact_user_tables s
 WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> {}
 ORDER BY 1, 2 LIMIT {})sql",
-            quote_literal(script_.executor.database_role), kEvidenceTablesMax)));
+                         quote_literal(script_.executor.database_role), kEvidenceTablesMax)));
     for (const Row& row : rows) {
       if (row.size() != 7) return Error{Errc::kCorrupt, "the target's statistics are unreadable"};
       Changed table;
@@ -297,6 +316,7 @@ ORDER BY 1, 2 LIMIT {})sql",
   LeaseTransaction transaction_;
   StatementExecutor maker_;
   BoundStatement bound_;
+  Json privileges_;
   std::string xid_;
   std::vector<Changed> tables_;
   int samples_ = 0;
@@ -304,25 +324,42 @@ ORDER BY 1, 2 LIMIT {})sql",
 
 }  // namespace
 
-Result<Json> StatementRehearsal::run(const IssueRequest& request, Pool& pool, SteadyTime deadline) {
-  deadline = std::min(deadline, around_.clock.steady() + kTimeMax);
+Result<Json> StatementRehearsal::attempt(const IssueRequest& request, Pool& pool,
+                                         SteadyTime deadline) {
   IssueRequest trial = request;
   trial.lease_id = fmt::format("rehearsal/{}/{}", role_.name, random_base62(around_.random, 24));
   const WallTime now = around_.clock.wall();
   ASSIGN_OR_RETURN(const IssuePlan plan, plan_issue(trial, role_, config_, now, around_.random));
   ASSIGN_OR_RETURN(const LeaseHandle lease, LeaseHandle::from_handle(plan.handle));
-  if (lease.executor.empty())
-    return Error{Errc::kUnsupportedOperation,
-                 "the request names no statement that could be tried beforehand"};
-  Script script{trial.lease_id, executor_of(lease), {}, "", now + kLifetime};
-  ASSIGN_OR_RETURN(script.work, ExecutorWork::from_json(plan.work));
-  RETURN_IF_ERROR(refuse_lasting_calls(script.work.statement));
+  const bool has_statement = !lease.executor.empty();
+  Script script{
+      trial.lease_id, has_statement ? executor_of(lease) : lease, {}, "", now + kLifetime};
+  if (has_statement) {
+    ASSIGN_OR_RETURN(script.work, ExecutorWork::from_json(plan.work));
+    RETURN_IF_ERROR(refuse_lasting_calls(script.work.statement));
+  } else {
+    // Whether they are too many is for those to say who look at them.
+    script.work = {join_statements(role_.creation_statements), true, true, {}};
+  }
   script.verifier =
       scram_verifier(random_base62(around_.random, 32),
                      random_bytes(around_.random, kScramSaltBytes), kScramIterationsDefault);
-  ASSIGN_OR_RETURN(auto connection, pool.acquire(Use::kIssue, deadline));
-  connection->taint();  // whatever the statement leaves in the session goes with it
-  return Trial(*connection, around_.mount_accessor, script, around_.clock, deadline).run();
+  for (int tries = 1;; ++tries) {
+    ASSIGN_OR_RETURN(auto connection, pool.acquire(Use::kIssue, deadline));
+    connection->taint();  // whatever the statement leaves in the session goes with it
+    Trial once(*connection, around_.mount_accessor, script, around_.clock, deadline);
+    auto evidence = has_statement ? once.run() : once.rights();
+    if (evidence || tries == kAttemptsMax || !worth_another_try(*connection, evidence.error()))
+      return evidence;
+  }
+}
+
+Result<Json> StatementRehearsal::run(const IssueRequest& request, Pool& pool, SteadyTime deadline) {
+  ASSIGN_OR_RETURN(const auto statement, leased_statement(request.data));
+  auto evidence = attempt(request, pool, std::min(deadline, around_.clock.steady() + kTimeMax));
+  if (evidence || statement) return evidence;
+  return Error{Errc::kUnsupportedOperation,
+               "which rights the lease would give was not found out: " + evidence.error().message};
 }
 
 }  // namespace curfew::engines::postgres

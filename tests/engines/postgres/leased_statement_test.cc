@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engines/postgres/username.h"
+
 namespace curfew::engines::postgres {
 namespace {
 
@@ -92,6 +94,17 @@ TEST(LeasedStatementText, parameters_are_text_for_sql) {
   const LeasedStatement again = LeasedStatement::from_json(made.to_json()).value();
   EXPECT_EQ(again.text, made.text);
   EXPECT_EQ(again.parameters, made.parameters);
+}
+
+TEST(ExecutorName, fits_and_is_told_apart) {
+  EXPECT_EQ(executor_name("cf-rw-AbC"), "cf-rw-AbC.run");
+  const std::string longest(kRoleNameBytesMax, 'a');
+  const std::string name = executor_name(longest);
+  EXPECT_EQ(name.size(), kRoleNameBytesMax);
+  EXPECT_TRUE(name.ends_with(".run"));
+  EXPECT_TRUE(is_issued_name(name));
+  EXPECT_NE(name, executor_name(longest.substr(1)));
+  EXPECT_NE(name, executor_name(longest.substr(1) + "b"));
 }
 
 }  // namespace

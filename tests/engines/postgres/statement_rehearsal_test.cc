@@ -228,8 +228,34 @@ TEST_F(RehearsalOfStatement, it_is_over_when_the_time_is) {
   }));
 }
 
-TEST_F(RehearsalOfStatement, without_a_statement_there_is_nothing_to_try) {
+TEST_F(RehearsalOfStatement, without_a_statement_it_tells_the_rights) {
+  const auto rights = rehearse("");
+  ASSERT_TRUE(rights) << rights.error().message;
+  const Json wanted{
+      {{"object", "public.orders"}, {"privileges", {"SELECT", "INSERT", "UPDATE", "DELETE"}}},
+      {{"object", "public.parts"}, {"privileges", {"SELECT", "INSERT", "UPDATE", "DELETE"}}},
+      {{"object", "public.secrets"}, {"privileges", {"UPDATE"}}},
+      {{"object", "sequence public.orders_id_seq"}, {"privileges", {"USAGE"}}}};
+  EXPECT_EQ(rights->at("privileges"), wanted) << rights->dump(1);
+  EXPECT_EQ(seen("SELECT 1").at("privileges"), wanted);
+
+  const std::string group = world_->database.role_prefix() + "_group";
+  sql("CREATE ROLE " + group + " CREATEDB; GRANT SELECT (what) ON audit TO " + group);
+  world_->role("in_group", "GRANT " + group + " TO \"{{name}}\"");
+  const auto grouped = rehearse("", Json::array(), "in_group");
+  ASSERT_TRUE(grouped) << grouped.error().message;
+  EXPECT_THAT(grouped->at("member_of"), ElementsAre(group));
+  EXPECT_EQ(grouped->at("privileges")[0],
+            (Json{{"object", "public.audit"}, {"privileges", {"SELECT (some columns)"}}}));
+}
+
+TEST_F(RehearsalOfStatement, a_target_that_is_away_keeps_only_statements_from_being_asked_for) {
+  world_->configure(
+      {{"verify_connection", false},
+       {"connection_url", "postgresql://{{username}}:{{password}}@127.0.0.1:1/nowhere"}});
   EXPECT_EQ(rehearse("").error().code, Errc::kUnsupportedOperation);
+  EXPECT_EQ(rehearse("SELECT 1").error().code, Errc::kUnavailable);
+  world_->configure();
 }
 
 TEST(Evidence, is_bounded) {
