@@ -45,7 +45,7 @@ Json ApprovalService::possible(const Approval& approval, const Caller* caller,
               {"why_not", ""}};
   if (!pending && state == ApprovalState::kPending)
     out["why_not"] = "it has expired";
-  else if (!eligible && !mine)
+  else if (!eligible)
     out["why_not"] = eligible.error().message;
   else if (has_approved)
     out["why_not"] = "you have approved it; others have to as well";
