@@ -17,6 +17,10 @@ constexpr std::size_t kRetireAtOnce = 500;
 // So long a repetition of a claim is taken for a retry of it, and not for a new wish.
 constexpr Millis kRetryWindow = Seconds{10};
 
+Error claimed_already() {
+  return {Errc::kConflict, "the approval was claimed already, and counts once"};
+}
+
 // Why nothing can be claimed by it at this moment; success: it can.
 Status why_not_claimable(const Approval& approval, WallTime now) {
   if (approval.state == ApprovalState::kApproved && approval.claim_until &&
@@ -30,8 +34,7 @@ Status why_not_claimable(const Approval& approval, WallTime now) {
   if (approval.state != ApprovalState::kClaimed)
     return Error{Errc::kConflict, fmt::format("the approval request is {}: nothing can be claimed",
                                               approval_state_name(approval.state))};
-  if (!approval.task)
-    return Error{Errc::kConflict, "the approval was claimed already, and counts once"};
+  if (!approval.task) return claimed_already();
   const ApprovalTask& task = *approval.task;
   if (!task.ends_at || *task.ends_at <= now)
     return Error{Errc::kConflict, "the time of the task is over"};
@@ -204,6 +207,8 @@ void ApprovalService::unclaim(const std::string& id, const std::string& lease_id
 Status ApprovalService::supersede(const Approval& seen, std::string_view why) {
   const WallTime now = parts_.clock.wall();
   RETURN_IF_ERROR(change(seen.id, [&](Approval& approval, std::string& event) -> Status {
+    // Its lease lives its own life: what is asked for anew does not end it.
+    if (approval.state == ApprovalState::kClaimed && !approval.task) return claimed_already();
     const bool waits =
         approval.state == ApprovalState::kPending || approval.state == ApprovalState::kApproved;
     approval.state = waits ? ApprovalState::kSuperseded : ApprovalState::kEnded;

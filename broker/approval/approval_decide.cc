@@ -157,7 +157,8 @@ Status ApprovalService::apply(const Approver* approver, const Deciding& deciding
     case Verdict::kReview: approval.review_due.reset(); break;
     default: break;
   }
-  if (!is_open(approval.state)) approval.closed_at = now;
+  // What is said of it later does not close it again.
+  if (!is_open(approval.state) && !approval.closed_at) approval.closed_at = now;
   approval.decisions.push_back(std::move(decision));
   if (approval.state != ApprovalState::kPending || !is_satisfied(tally(approval, same_entity)))
     return ok();

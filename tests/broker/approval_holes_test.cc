@@ -136,6 +136,26 @@ TEST_F(ApprovalTest, hole_a_withdrawal_while_the_credential_is_made) {
   EXPECT_EQ(state_of(request), "withdrawn");
 }
 
+TEST_F(ApprovalTest, a_comment_does_not_prolong_the_pause_after_a_denial) {
+  const Json request = must_ask();
+  const Json denied = must_decide(request, "deny", alice());
+  clock_.advance(std::chrono::minutes{4});
+  EXPECT_EQ(must_decide(request, "comment", bob()).at("closed_at"), denied.at("closed_at"));
+  clock_.advance(std::chrono::minutes{1});
+  EXPECT_TRUE(ask().has_value());
+}
+
+TEST_F(ApprovalTest, a_credential_in_use_does_not_end_with_a_change_of_its_role) {
+  const Json request = must_ask();
+  must_decide(request, "approve", alice());
+  ASSERT_TRUE(claim(request).has_value());
+  outside_.role_text = "CREATE ROLE … SUPERUSER";
+  EXPECT_EQ(code_of(read(kGuarded, agent_.token)), Errc::kConflict);  // as a retry of the claim
+  run_due();
+  EXPECT_EQ(state_of(request), "claimed");
+  EXPECT_EQ(outside_.names().size(), 1U);
+}
+
 TEST_F(ApprovalTest, whoever_may_not_see_it_is_not_told_that_it_is_there) {
   const Session stranger = must_have_human("eve");
   const Json request = must_ask();
