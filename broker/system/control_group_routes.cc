@@ -1,4 +1,7 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "base/duration.h"
 #include "broker/approval/approval_view.h"
@@ -91,19 +94,46 @@ class ControlGroupRoutes {
     return *std::move(approval);
   }
 
-  // Of the two members of which either may hold it, the path of what is to be read.
+  // The paths of credentials for which the caller's policies ask for approval.
+  std::vector<std::string> guarded_paths(const BackendCall& call) const {
+    std::vector<std::string> out;
+    const Json rules = call.caller->rights->resultant();
+    if (!rules.contains("exact_paths")) return out;
+    for (const auto& [path, rule] : rules["exact_paths"].items()) {
+      if (!call.caller->rights->approval({.operation = Operation::kRead, .path = path})) continue;
+      const auto routed = parts_.mounts.route(path);
+      if (!routed.mount) continue;
+      const auto match = routed.mount->engine().routes().match(routed.rest, Operation::kRead);
+      if (match && match->route->issues_lease) out.push_back(path);
+    }
+    return out;
+  }
+
+  // What is to be read: the path that either of two members holds; else, where they name things in
+  // the client's own words, the only path of the caller's that it can be.
   Result<std::string> path_of(const BackendCall& call) const {
-    std::string last;
+    std::vector<std::string> words;
     for (const char* name : {"target_resource", "operation"}) {
       ASSIGN_OR_RETURN(std::string text, Fields(call.request.data).text_or(name, ""));
       if (text.starts_with("/v1/")) text.erase(0, 4);
       if (text.find('/') != std::string::npos && parts_.mounts.route(text).mount) return text;
-      if (last.empty()) last = std::move(text);
+      words.push_back(std::move(text));
     }
-    return Error{Errc::kInvalidArgument,
-                 fmt::format("target_resource: expected the path whose credential is wanted, such "
-                             "as database/creds/agent-readwrite; \"{}\" is none",
-                             clean_text(last, 64))};
+    std::vector<std::string> paths = guarded_paths(call);
+    const auto named = std::find_if(paths.begin(), paths.end(), [&](const std::string& path) {
+      return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
+        return !word.empty() && path.ends_with('/' + word);
+      });
+    });
+    if (named != paths.end()) return *named;
+    if (paths.size() == 1) return paths.front();
+    return Error{
+        Errc::kInvalidArgument,
+        fmt::format("target_resource: expected the path whose credential is wanted; \"{}\" "
+                    "is none{}",
+                    clean_text(words.front(), 64),
+                    paths.empty() ? std::string()
+                                  : fmt::format(". Yours are: {}", fmt::join(paths, ", ")))};
   }
 
   Result<Response> create(const BackendCall& call) const {

@@ -109,9 +109,16 @@ TEST_F(ApprovalTest, a_plain_polling_client_asks_polls_and_reads) {
   EXPECT_TRUE(outside_.has(lease->data.at("username")));
 }
 
+TEST_F(ApprovalTest, a_polling_client_may_use_its_own_words_where_there_is_no_doubt) {
+  const auto made =
+      write("sys/control-group/request", {{"target_resource", "production-db"}}, agent_.token);
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  EXPECT_EQ(made->data.at("request_path"), kGuarded);
+}
+
 TEST_F(ApprovalTest, a_polling_client_that_names_no_path_is_told_so) {
   const auto refused =
-      write("sys/control-group/request", {{"target_resource", "production-db"}}, agent_.token);
+      write("sys/control-group/request", {{"target_resource", "production-db"}}, alice().token);
   EXPECT_EQ(code_of(refused), Errc::kInvalidArgument);
   EXPECT_THAT(refused.error().message, HasSubstr("production-db"));
 }

@@ -623,6 +623,78 @@ def namespaces():
             mount_point="own")
 
 
+# --- approvals: control groups as Vault Enterprise has them, and a client that polls ---
+
+
+def approver(name):
+    """A human who can log in; her client and the id of her entity."""
+    root.auth.userpass.create_or_update_user(name, password="correct horse")
+    client = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"])
+    entity = client.auth.userpass.login(name, "correct horse")["auth"]["entity_id"]
+    root.write(f"identity/entity/id/{entity}", kind="human")
+    return client, entity
+
+
+@step
+def approvals_set_up():
+    root.sys.enable_auth_method("userpass")
+    state["alice"], entity = approver("alice")
+    root.secrets.identity.create_or_update_group("owners", member_entity_ids=[entity])
+    root.sys.create_or_update_policy("guarded", """
+        path "database/creds/reader" {
+          capabilities = ["read"]
+          control_group = {
+            factor "owners" { identity { group_names = ["owners"] approvals = 1 } }
+          }
+        }""")
+    root.sys.create_or_update_policy(
+        "authorizer", 'path "sys/control-group/authorize" { capabilities = ["update"] }')
+    root.write(f"identity/entity/id/{entity}", policies=["authorizer"])
+    token = root.auth.token.create(policies=["guarded"])["auth"]["client_token"]
+    state["asker"] = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=token)
+
+
+@step
+def control_group():
+    asker, alice = state["asker"], state["alice"]
+    wrap = asker.secrets.database.generate_credentials("reader")["wrap_info"]
+    refused(exceptions.InvalidRequest, "Request needs further approval", asker.sys.unwrap,
+            wrap["token"])
+    before = root.write("sys/control-group/request", accessor=wrap["accessor"])["data"]
+    assert before["approved"] is False and before["request_path"] == "database/creds/reader"
+    refused(exceptions.Forbidden, "permission denied", root.write, "sys/control-group/authorize",
+            accessor=wrap["accessor"])
+    done = alice.write("sys/control-group/authorize", accessor=wrap["accessor"])["data"]
+    assert done == {"approved": True}, done
+    after = root.write("sys/control-group/request", accessor=wrap["accessor"])["data"]
+    assert [human["entity_name"] for human in after["authorizations"]], after
+    answer = hvac.Client(url=ENV["COMPAT_DEV_ADDRESS"], token=wrap["token"]).sys.unwrap()
+    assert answer["lease_id"].startswith("database/creds/reader/")
+    assert psql(answer["data"]["username"], answer["data"]["password"], "SELECT 1")[0]
+    refused(exceptions.InvalidRequest, "wrapping token", asker.sys.unwrap, wrap["token"])
+    root.sys.revoke_lease(answer["lease_id"])
+    assert not role_exists(answer["data"]["username"])
+
+
+@step
+def a_client_that_polls():
+    asker, alice = state["asker"], state["alice"]
+    made = asker.adapter.post("/v1/sys/control-group/request", json={
+        "agent_id": "compat", "operation": "read", "target_resource": "database/creds/reader",
+        "justification": "a report", "requested_duration_minutes": 10,
+        "timestamp": "2026-01-01T00:00:00Z"})
+    status = f"/v1/sys/control-group/request/{made['request_id']}"
+    assert asker.adapter.get(status)["approved"] is False
+    waiting = alice.read(f"sys/approvals/{made['request_id']}")["data"]
+    assert waiting["claims_of_agent"]["reason"] == "a report" and waiting["can"]["approve"]
+    alice.write(f"sys/approvals/{made['request_id']}/approve", digest=waiting["digest"])
+    assert asker.adapter.get(status)["approved"] is True
+    answer = asker.adapter.get("/v1/database/creds/reader")
+    assert answer["lease_duration"] == 600
+    assert psql(answer["data"]["username"], answer["data"]["password"], "SELECT 1")[0]
+    root.sys.revoke_lease(answer["lease_id"])
+
+
 @step
 def unmount_and_audit_off():
     root.sys.disable_secrets_engine("database")
