@@ -298,6 +298,45 @@ TEST_F(HttpHoldTest, StoppingAsksForTheLastTime) {
   EXPECT_EQ(undelivered_, 0);
 }
 
+TEST_F(HttpHoldTest, NothingIsPutOnHoldWhileTheServerStops) {
+  handler_ = [this](const HttpRequest& request) {
+    gate_.wait();
+    return held(request.target, false);
+  };
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.send(get("/late")));
+  gate_.wait_for(1);
+  const auto port_before = port();
+  std::thread stopping([&] { server_->stop(Millis{20'000}); });
+  EXPECT_TRUE(eventually([&] { return !RawClient(port_before).connected(); }));
+  gate_.open();
+  const RawAnswer answer = client.read();
+  client.close();
+  stopping.join();
+  ASSERT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.json()["left"], 0);
+}
+
+TEST_F(HttpHoldTest, WhatWasSubscribedToIsLetGoBeforeItIsAskedAgain) {
+  std::atomic<int> subscribed = -1;
+  handler_ = [&](const HttpRequest&) {
+    HttpResponse response = held("/one", false);
+    response.hold->resume = [&](Millis) {
+      subscribed = static_cast<int>(bell_.waiting());
+      return HttpResponse{};
+    };
+    return response;
+  };
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.send(get("/one")));
+  ASSERT_TRUE(wait_for(1));
+  bell_.ring();
+  EXPECT_EQ(client.read().status, 200);
+  EXPECT_EQ(subscribed, 0);
+}
+
 TEST_F(HttpHoldTest, StoppingWithoutGraceLetsGo) {
   start();
   std::vector<std::unique_ptr<RawClient>> clients;

@@ -225,6 +225,27 @@ TEST_F(HttpStreamTest, StoppingEndsThem) {
   EXPECT_EQ(channel_.released(), 1);
 }
 
+TEST_F(HttpStreamTest, OneThatBeginsWhileTheServerStopsEndsAtOnce) {
+  const HttpHandler streams = handler_;
+  handler_ = [this, streams](HttpRequest request) {
+    gate_.wait();
+    return streams(std::move(request));
+  };
+  start();
+  RawClient client(port());
+  ASSERT_TRUE(client.send(get("/stream")));
+  gate_.wait_for(1);
+  const auto port_before = port();
+  std::thread stopping([&] { server_->stop(Millis{20'000}); });
+  EXPECT_TRUE(eventually([&] { return !RawClient(port_before).connected(); }));
+  gate_.open();
+  EXPECT_EQ(client.read().status, 200);
+  EXPECT_EQ(client.read_chunk(), "hello");
+  EXPECT_EQ(client.read_chunk(), "");
+  client.close();
+  stopping.join();
+}
+
 TEST_F(HttpStreamTest, StoppingWithoutGraceLetsGo) {
   start();
   std::vector<std::unique_ptr<RawClient>> clients;
