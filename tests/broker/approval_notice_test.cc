@@ -51,7 +51,7 @@ class ApprovalNotice : public ApprovalTest {
   test::HttpsCall last_;
 };
 
-TEST_F(ApprovalNotice, TellsWhatBecomesOfARequest) {
+TEST_F(ApprovalNotice, rule_15_signed_messages_tell_what_becomes_of_a_request) {
   const Json request = must_ask({{"reason", "<b>now</b>"}});
   EXPECT_THAT(told(), ElementsAre("dba approval.requested"));
   EXPECT_TRUE(verify_webhook(Secret("a key of the signature"),

@@ -70,7 +70,7 @@ TEST(Webhook, IsSignedAndTheSignatureStandsForTheBodyTheTimeAndTheSecret) {
   EXPECT_FALSE(verify_webhook(secret, "1e9", signature, body, kNow));
 }
 
-TEST(Webhook, IsGoodWithinTheReplayWindowOnly) {
+TEST(Webhook, hole_a_replayed_message_is_good_within_its_window_only) {
   const Secret secret("0123456789abcdef");
   const std::string signature = sign_webhook(secret, "1800000000", "{}");
   const auto good = [&](Millis later) {
