@@ -30,6 +30,8 @@ Request made_within(const Request& outer, Operation operation, std::string path,
   request.name_space = outer.name_space;
   request.remote_address = outer.remote_address;
   request.remote_port = outer.remote_port;
+  request.wrap_ttl =
+      outer.wrap_ttl;  // a policy may ask for it; the outer answer is what is wrapped
   request.peer_certificate = outer.peer_certificate;
   request.is_abandoned = outer.is_abandoned;
   request.answer_headers = outer.answer_headers;
@@ -214,6 +216,7 @@ Result<Response> RequestPipeline::serve_approved(Course& course, const Approval&
                                                  const ApprovalSubject& subject) {
   RETURN_IF_ERROR(check_unchanged(approval, subject));
   course.approval = approval;
+  course.subject.allowed = true;
   attribute_to(approval, course);
   Response response;
   if (subject.foreseen) {

@@ -26,7 +26,7 @@ struct ApprovalEvent {
 
 // Announces changes of one namespace's approval requests to those who wait for them. Thread-safe.
 // What is called must not block, and not come back here.
-class ApprovalEvents {
+class ApprovalEvents : public std::enable_shared_from_this<ApprovalEvents> {
  public:
   // Of one request, from the call of watch() on, whether or not anybody waits yet.
   class Watch : public std::enable_shared_from_this<Watch> {

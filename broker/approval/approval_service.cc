@@ -316,6 +316,11 @@ Result<std::optional<Approval>> ApprovalService::earlier(store::Writer& writer,
                  fmt::format("{} approval requests of yours are waiting, and no more may: wait for "
                              "decisions, or cancel some",
                              pending)};
+  ASSIGN_OR_RETURN(const std::int64_t all,
+                   parts_.store.count_up_to(writer, ApprovalState::kPending, options_.pending_max));
+  if (all >= options_.pending_max)
+    return Error{Errc::kOverloaded,
+                 "as many approval requests are waiting as may: retry when some are decided"};
   return std::optional<Approval>();
 }
 

@@ -31,6 +31,7 @@ struct ApprovalOptions {
   Millis denied_pause = std::chrono::minutes{5};
   Millis review_within = std::chrono::hours{24};
   std::int64_t pending_per_requester_max = 10;
+  std::int64_t pending_max = 50'000;               // of all of a namespace
   Millis retention = std::chrono::hours{24 * 90};  // closed ones, counted from when they were made
 };
 

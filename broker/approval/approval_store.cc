@@ -127,6 +127,16 @@ Result<std::int64_t> ApprovalStore::count(const store::Reader& reader, const std
   return row->integer(0);
 }
 
+Result<std::int64_t> ApprovalStore::count_up_to(const store::Reader& reader, ApprovalState state,
+                                                std::int64_t bound) const {
+  ASSIGN_OR_RETURN(
+      const auto row,
+      reader.query_one("SELECT count(*) FROM (SELECT 1 FROM approvals WHERE namespace = $1 AND "
+                       "state = $2 LIMIT $3) AS counted",
+                       {barrier_.name_space(), static_cast<std::int64_t>(state), bound}));
+  return row->integer(0);
+}
+
 Result<std::int64_t> ApprovalStore::count_automatic(const store::Reader& reader,
                                                     const std::string& rule, WallTime since) const {
   ASSIGN_OR_RETURN(

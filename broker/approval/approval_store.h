@@ -55,6 +55,9 @@ class ApprovalStore {
                                              ApprovalState state, std::size_t limit) const;
   Result<std::int64_t> count(const store::Reader& reader, const std::string& requester,
                              ApprovalState state) const;
+  // Of all requesters, no further than to `bound`.
+  Result<std::int64_t> count_up_to(const store::Reader& reader, ApprovalState state,
+                                   std::int64_t bound) const;
   Result<std::int64_t> count_automatic(const store::Reader& reader, const std::string& rule,
                                        WallTime since) const;
 

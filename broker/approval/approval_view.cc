@@ -51,15 +51,18 @@ Json task_view(const std::optional<ApprovalTask>& task) {
           {"ends_at", time_or_null(task->ends_at)}};
 }
 
+Json groups_view(const std::vector<ApproverGroup>& groups) {
+  Json out = Json::array();
+  for (const ApproverGroup& group : groups) out.push_back({{"id", group.id}, {"name", group.name}});
+  return out;
+}
+
 Json factor_view(const FactorTally& tally) {
-  Json groups = Json::array();
-  for (const ApproverGroup& group : tally.factor->groups)
-    groups.push_back(human(group.id, group.name));
   Json by = Json::array();
   for (const ApprovalDecision* decision : tally.by)
     by.push_back(human(decision->by, decision->by_name));
   return {{"name", tally.factor->name},
-          {"groups", std::move(groups)},
+          {"groups", groups_view(tally.factor->groups)},
           {"approvals", tally.factor->approvals},
           {"given", tally.by.size()},
           {"by", std::move(by)},
@@ -127,6 +130,7 @@ Json to_summary(const Approval& approval, const std::vector<FactorTally>& tallie
           {"created_at", format_rfc3339(approval.created_at)},
           {"expires_at", format_rfc3339(approval.expires_at)},
           {"escalate_at", time_or_null(approval.escalate_at)},
+          {"escalate_to", groups_view(approval.escalate_to)},
           {"escalated", std::any_of(approval.decisions.begin(), approval.decisions.end(),
                                     [](const ApprovalDecision& decision) {
                                       return decision.verdict == Verdict::kEscalate;

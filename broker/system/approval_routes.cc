@@ -221,17 +221,18 @@ class ApprovalRoutes {
     Millis time = kStreamMax;
     if (const auto& end = call.caller->token.expires_at)
       time = std::clamp<Millis>(*end - call.now, Seconds{1}, kStreamMax);
-    Stream stream{.content_type = "text/event-stream",
-                  .open =
-                      [&events = parts_.approvals.events(), piece_of](auto send, auto) {
-                        send("retry: 2000\nevent: hello\ndata: {}\n\n");
-                        return events.listen([piece_of, send](const ApprovalEvent& event) {
-                          std::string piece = piece_of(event);
-                          if (!piece.empty()) send(std::move(piece));
-                        });
-                      },
-                  .heartbeat = ":\n\n",
-                  .time = time};
+    Stream stream{
+        .content_type = "text/event-stream",
+        .open =
+            [events = parts_.approvals.events().shared_from_this(), piece_of](auto send, auto) {
+              send("retry: 2000\nevent: hello\ndata: {}\n\n");
+              return events->listen([piece_of, send](const ApprovalEvent& event) {
+                std::string piece = piece_of(event);
+                if (!piece.empty()) send(std::move(piece));
+              });
+            },
+        .heartbeat = ":\n\n",
+        .time = time};
     return Response{.stream = std::make_shared<const Stream>(std::move(stream))};
   }
 

@@ -130,7 +130,7 @@ struct Tenant::Parts {
                         [this] { return incidents_below(); }}),
         token_budgets(database, records),
         approval_store(database, keyring, log),
-        approvals({database, records, keyring, approval_store, approval_events, identities,
+        approvals({database, records, keyring, approval_store, *approval_events, identities,
                    token_store, clock, random, log,
                    [this](store::Writer& writer, std::string_view event, const Approval& approval) {
                      return tell(writer, event, approval);
@@ -412,7 +412,8 @@ struct Tenant::Parts {
   EndOperations end_operations;
   TokenBudgets token_budgets;
   ApprovalStore approval_store;
-  ApprovalEvents approval_events;
+  // Shared: whoever is about to listen may do so a moment longer than this lives.
+  const std::shared_ptr<ApprovalEvents> approval_events = std::make_shared<ApprovalEvents>();
   ApprovalService approvals;
   Wraps wraps;
   Notifier notifier;

@@ -94,7 +94,7 @@ export function Requester({ view }: { view: Approval }) {
       <Fact name="Database">{databaseName(view)}</Fact>
       <Fact name="Lives for">
         {view.ttl > 0 && duration(view.ttl)}
-        {view.ttl_max ? ` (${duration(view.ttl_max)} with renewals)` : ""}
+        {view.ttl_max ? ` (at most ${duration(view.ttl_max)} here)` : ""}
       </Fact>
       <Fact name={who.kind === "human" ? "Person" : "Agent"}>{agentName(view)}</Fact>
       <Fact name="Its human">{line(who.human || who.owner)}</Fact>
