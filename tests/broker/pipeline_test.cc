@@ -62,14 +62,14 @@ TEST_F(PipelineTest, protected_paths_need_sudo) {
   EXPECT_EQ(code_of(list("sys/leases/lookup/db/", almost)), Errc::kPermissionDenied);
 }
 
-TEST_F(PipelineTest, a_path_that_asks_for_approval_is_refused_and_makes_nothing) {
+TEST_F(PipelineTest, a_path_that_nobody_could_approve_is_refused_and_makes_nothing) {
   write_policy("guarded", R"(path "db/creds/rw" {
     capabilities = ["read"]
     control_group = { factor "boss" { identity { group_names = ["managers"] approvals = 1 } } }
   })");
   const auto refused = read("db/creds/rw", make_token({"guarded"}));
-  EXPECT_EQ(code_of(refused), Errc::kPermissionDenied);
-  EXPECT_THAT(refused.error().message, HasSubstr("approval"));
+  EXPECT_EQ(code_of(refused), Errc::kInvalidArgument);
+  EXPECT_THAT(refused.error().message, HasSubstr("nobody could approve this"));
   EXPECT_TRUE(outside_.names().empty());
 }
 

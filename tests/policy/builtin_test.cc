@@ -17,13 +17,16 @@ TEST(Builtin, DefaultGrantsWhatATokenMayDoWithItself) {
   EXPECT_EQ(exact,
             R"(auth/token/lookup-self=["read"] auth/token/renew-self=["update"] )"
             R"(auth/token/revoke-self=["update"] identity/entity/id/e-1=["read"] )"
-            R"(identity/entity/name/agent=["read"] sys/capabilities-self=["update"] )"
+            R"(identity/entity/name/agent=["read"] )"
+            R"(sys/approvals=["create","list","read","update"] sys/capabilities-self=["update"] )"
             R"(sys/control-group/request=["update"] sys/internal/ui/resultant-acl=["read"] )"
             R"(sys/leases/lookup=["update"] sys/leases/renew=["update"] sys/renew=["update"] )"
             R"(sys/tools/hash=["update"] sys/wrapping/lookup=["update"] )"
             R"(sys/wrapping/unwrap=["update"] sys/wrapping/wrap=["update"] )");
   EXPECT_EQ(globs,
-            R"(cubbyhole/=["create","delete","list","read","update"] sys/tools/hash/=["update"] )");
+            R"(cubbyhole/=["create","delete","list","read","update"] sys/approvals/+=["read"] )"
+            R"(sys/approvals/+/+=["read","update"] sys/control-group/request/+=["read"] )"
+            R"(sys/tools/hash/=["update"] )");
 }
 
 TEST(Builtin, DefaultWorksWithoutAnEntity) {
