@@ -12,7 +12,7 @@
 namespace curfew::broker {
 namespace {
 
-constexpr std::size_t kWaitSecondsMax = 50;
+constexpr Millis kRehearsalTime = Seconds{15};
 constexpr int kRoundsMax = 3;
 
 bool gives_lease(const RouteSpec& route, Operation operation) {
@@ -101,20 +101,27 @@ Result<Approval> RequestPipeline::ask(const BackendCall& call, Request asked,
                              operation_name(course.request.operation), course.request.path)};
   ASSIGN_OR_RETURN(const ApprovalSubject subject, approval_subject(course));
   if (wishes.ttl == Millis{0}) wishes.ttl = course.ttl;
-  if (subject.foreseen) {
-    auto seen = contained(parts_.log, "the rehearsal", [&] {
-      return course.mount->engine().rehearse({.path = course.rest,
-                                              .params = course.params,
-                                              .lease_id = {},
-                                              .data = subject.data,
-                                              .attribution = course.attribution},
-                                             {.deadline = parts_.clock.steady() + Seconds{15}});
-    });
-    if (seen)
-      wishes.rehearsal = *std::move(seen);
-    else if (seen.error().code != Errc::kUnsupportedOperation)
-      return std::move(seen).error();
-  }
+  return ask_for(course, subject, std::move(wishes));
+}
+
+// What people will want to see of a new request is tried first.
+Result<Approval> RequestPipeline::ask_for(const Course& course, const ApprovalSubject& subject,
+                                          ApprovalWishes wishes) {
+  if (!subject.foreseen) return parts_.approvals.ask(subject, wishes);
+  ASSIGN_OR_RETURN(const bool known, parts_.approvals.is_waiting(subject, wishes));
+  if (known) return parts_.approvals.ask(subject, wishes);
+  auto seen = contained(parts_.log, "the rehearsal", [&] {
+    return course.mount->engine().rehearse({.path = course.rest,
+                                            .params = course.params,
+                                            .lease_id = {},
+                                            .data = subject.data,
+                                            .attribution = course.attribution},
+                                           {.deadline = parts_.clock.steady() + kRehearsalTime});
+  });
+  if (seen)
+    wishes.rehearsal = *std::move(seen);
+  else if (seen.error().code != Errc::kUnsupportedOperation)
+    return std::move(seen).error();
   return parts_.approvals.ask(subject, wishes);
 }
 
@@ -126,7 +133,7 @@ Result<Response> RequestPipeline::serve_guarded(Course& course) {
   ApprovalWishes wishes{.ttl = course.ttl, .idempotency_key = course.request.idempotency_key};
   ASSIGN_OR_RETURN(const auto covering, parts_.approvals.covering(subject, wishes));
   if (covering) return serve_approved(course, *covering, subject);
-  ASSIGN_OR_RETURN(Approval approval, parts_.approvals.ask(subject, wishes));
+  ASSIGN_OR_RETURN(Approval approval, ask_for(course, subject, wishes));
   for (int round = 0; round < kRoundsMax; ++round) {
     if (approval.state == ApprovalState::kApproved)
       return serve_approved(course, approval, subject);
@@ -152,6 +159,7 @@ Result<Response> RequestPipeline::answer_waiting(const Course& course, const App
   if (course.request.responds_async) {
     response.status = 202;
     response.data = to_api(approval, parts_.approvals.tally_of(approval));
+    hide_from_requester(response.data);
     if (course.request.answer_headers != nullptr) {
       course.request.answer_headers->push_back({"Location", "/v1/sys/approvals/" + approval.id});
       course.request.answer_headers->push_back({"Preference-Applied", "respond-async"});

@@ -105,6 +105,8 @@ class RequestPipeline {
 
   // Of requests that people have to approve.
   Result<Response> serve_guarded(Course& course);
+  Result<Approval> ask_for(const Course& course, const ApprovalSubject& subject,
+                           ApprovalWishes wishes);
   Result<ApprovalSubject> approval_subject(Course& course) const;
   Result<Response> serve_approved(Course& course, const Approval& approval,
                                   const ApprovalSubject& subject);

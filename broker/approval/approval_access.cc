@@ -5,6 +5,10 @@
 // Who may see an approval request, and do what with it.
 namespace curfew::broker {
 
+bool ApprovalService::is_behind(const Approval& approval, const Caller* caller) const {
+  return check_may_cancel(approval, caller).has_value();
+}
+
 bool ApprovalService::may_see(const Approval& approval, const Caller* caller,
                               const std::string& place) const {
   if (caller == nullptr) return false;

@@ -136,6 +136,24 @@ Result<std::optional<Approval>> ApprovalService::covering(const ApprovalSubject&
   return std::optional<Approval>();
 }
 
+Result<bool> ApprovalService::is_waiting(const ApprovalSubject& subject,
+                                         const ApprovalWishes& wishes) const {
+  const WallTime now = parts_.clock.wall();
+  const std::string own = requester_key(subject.caller->token, subject.by);
+  ASSIGN_OR_RETURN(const std::string ask, ask_of(own, subject.caller->name_space, subject.operation,
+                                                 subject.path, subject.data));
+  bool waits = false;
+  RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
+    ASSIGN_OR_RETURN(const auto found, parts_.store.of_ask(reader, ask, kSameMax));
+    waits = std::any_of(found.begin(), found.end(), [&](const Approval& approval) {
+      return approval.state == ApprovalState::kPending && approval.expires_at > now &&
+             is_same_wish(approval, subject.by, wishes);
+    });
+    return ok();
+  }));
+  return waits;
+}
+
 // ---- claiming ----------------------------------------------------------------------------------
 
 Result<Approval> ApprovalService::claim(store::Writer& writer, const Approval& seen,

@@ -29,6 +29,16 @@ Millis lesser(Millis a, Millis b) {
   return std::min(a, b);
 }
 
+// The rights that a role would have are for everybody to see, what was seen of the data is not.
+void add_rehearsal(Json seen, Json& evidence) {
+  if (!seen.is_object()) return;
+  if (const auto rights = seen.find("privileges"); rights != seen.end()) {
+    evidence["privileges"] = *rights;
+    seen.erase(rights);
+  }
+  if (!seen.empty()) evidence["rehearsal"] = std::move(seen);
+}
+
 void add(std::vector<std::string>& list, const std::string& text) {
   if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end())
     list.push_back(text);
@@ -219,7 +229,7 @@ Result<Approval> ApprovalService::prepare(const ApprovalSubject& subject,
     approval.content_digest = digest_of(subject.foreseen->content);
   }
   if (!approval.evidence.is_object()) approval.evidence = Json::object();
-  if (!wishes.rehearsal.is_null()) approval.evidence["rehearsal"] = wishes.rehearsal;
+  add_rehearsal(wishes.rehearsal, approval.evidence);
   approval.policies = subject.demand.policies;
   approval.rule_path = subject.demand.path;
   approval.policy_version = policy_version(subject.demand);

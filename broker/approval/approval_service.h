@@ -111,6 +111,8 @@ class ApprovalService {
   // What the caller could do with it now; see docs/approvals-api.md, `can`.
   Json possible(const Approval& approval, const Caller* caller, const std::string& place) const;
   // Whether she may see it: whoever asked, the human behind that, and those who may decide.
+  // Whether it is whoever asked, or the human behind that.
+  bool is_behind(const Approval& approval, const Caller* caller) const;
   bool may_see(const Approval& approval, const Caller* caller, const std::string& place) const;
 
   // ---- claiming
@@ -119,6 +121,8 @@ class ApprovalService {
   // none.
   Result<std::optional<Approval>> covering(const ApprovalSubject& subject,
                                            const ApprovalWishes& wishes) const;
+  // Whether a request for the same waits for decisions already.
+  Result<bool> is_waiting(const ApprovalSubject& subject, const ApprovalWishes& wishes) const;
   // The last word, in the transaction that makes the lease durable (for other requests: in one of
   // its own, with an empty `lease_id`): still approved, in time, not claimed yet, and exactly
   // what was approved.

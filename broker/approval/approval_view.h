@@ -12,6 +12,10 @@ namespace curfew::broker {
 // whose data is hidden. Without `can` and `earlier`, which depend on who looks.
 Json to_api(const Approval& approval, const std::vector<FactorTally>& tallies);
 
+// Takes out of a view what whoever asked must not have before it is approved: what the rehearsal
+// saw of the data.
+void hide_from_requester(Json& view);
+
 // For lists: without evidence and parameters.
 Json to_summary(const Approval& approval, const std::vector<FactorTally>& tallies);
 

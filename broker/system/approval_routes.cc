@@ -275,6 +275,7 @@ class ApprovalRoutes {
   Result<Response> shown(const BackendCall& call, const Approval& approval) const {
     Response response;
     response.data = to_api(approval, parts_.approvals.tally_of(approval));
+    if (parts_.approvals.is_behind(approval, call.caller)) hide_from_requester(response.data);
     response.data["can"] = parts_.approvals.possible(approval, call.caller, parts_.place.id);
     response.approval = {{"id", approval.id},
                          {"digest", approval.digest},

@@ -417,6 +417,7 @@ TEST_F(ApprovalTest, rule_14_the_approver_sees_all_of_it) {
   EXPECT_EQ(request.at("target"), "target");
   EXPECT_EQ(request.at("evidence").at("statements").at(0), "CREATE ROLE");
   EXPECT_EQ(request.at("evidence").at("rehearsal").at("rows"), 3);
+  EXPECT_FALSE(made.at("evidence").contains("rehearsal"));  // that would be data before approval
   EXPECT_EQ(request.at("requester").at("session"), "s-1");
   EXPECT_EQ(request.at("requester").at("trace_id"), "0123456789abcdef0123456789abcdef");
   EXPECT_EQ(request.at("requester").at("owner"), "ada");

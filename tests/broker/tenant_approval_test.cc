@@ -20,6 +20,7 @@ class TenantApprovalTest : public TenantWorld {
       must_in(place, Operation::kUpdate, "sys/policies/acl/guarded",
               {{"policy", R"(path "db/creds/rw" { capabilities = ["read"] control_group = {
                  factor "owners" { identity { group_names = ["owners"] approvals = 1 } } } }
+                 path "team-a/sys/approvals" { capabilities = ["update"] }
                  path "team-a/db/creds/rw" { capabilities = ["read"] control_group = {
                  factor "owners" { identity { group_names = ["owners"] approvals = 1 } } } })"}});
       const Human human = must_have_human(place);
