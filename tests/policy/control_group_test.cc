@@ -22,8 +22,7 @@ TEST(ApprovalRule, ReadsEverything) {
   const ApprovalRule& group = *policy->stanzas[0].permissions.approval;
   EXPECT_EQ(group.ttl, Millis{4 * 3600'000});
   ASSERT_EQ(group.factors.size(), 2u);
-  EXPECT_EQ(group.factors[0],
-            (ApprovalFactor{"ops", {Capability::kRead}, {"a", "b"}, {"g-1"}, 2}));
+  EXPECT_EQ(group.factors[0], (ApprovalFactor{"ops", {Capability::kRead}, {"a", "b"}, {"g-1"}, 2}));
   EXPECT_EQ(group.factors[1], (ApprovalFactor{"boss", {}, {}, {"g-2"}, 1}));
 }
 
