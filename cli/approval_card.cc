@@ -95,6 +95,10 @@ void add_evidence(std::string& out, const Json& view) {
   for (const Json& item : member_list(evidence, "privileges"))
     privileges += (privileges.empty() ? "" : "\n") + one_line(member_text(item, "object")) + ": " +
                   one_line(joined(member_list(item, "privileges")));
+  if (const auto groups = member_list(evidence, "member_of"); !groups.empty())
+    privileges += (privileges.empty() ? "" : "\n") + ("by the groups " + one_line(joined(groups)));
+  for (const Json& attribute : member_list(evidence, "attributes"))
+    privileges += (privileges.empty() ? "" : "\n") + one_line(value_text(attribute));
   add_block(out, "privileges:", privileges);
   const Json& statement = member(evidence, "statement");
   add_block(out, "the one statement that it is for:", member_text(statement, "text"));

@@ -32,8 +32,10 @@ Millis lesser(Millis a, Millis b) {
 // The rights that a role would have are for everybody to see, what was seen of the data is not.
 void add_rehearsal(Json seen, Json& evidence) {
   if (!seen.is_object()) return;
-  if (const auto rights = seen.find("privileges"); rights != seen.end()) {
-    evidence["privileges"] = *rights;
+  for (const char* name : {"privileges", "member_of", "attributes", "more"}) {
+    const auto rights = seen.find(name);
+    if (rights == seen.end()) continue;
+    evidence[name] = *rights;
     seen.erase(rights);
   }
   if (!seen.empty()) evidence["rehearsal"] = std::move(seen);
