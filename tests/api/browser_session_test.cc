@@ -304,6 +304,19 @@ TEST_F(BrowserSessionTest, ASessionThatIsOverDoesNotKeepAnybodyFromSigningIn) {
   EXPECT_TRUE(says(out, "Set-Cookie: curfew=;"));
 }
 
+TEST(ShortTokenTest, AWordThatIsATokenStaysAWordElsewhere) {
+  const Secret word(std::string("root"));
+  broker::Request request;
+  HttpRequest http;
+  http.headers = {{"Cookie", "curfew=root"}, {"X-Curfew-CSRF", csrf_token(word)}};
+  const auto call = BrowserCall::read(http, request);
+  ASSERT_TRUE(call);
+  HttpResponse response;
+  response.body = R"({"data":{"accessor":"x","id":"root","policies":["root"]}})";
+  ASSERT_TRUE(call->finish(Response{}, response));
+  EXPECT_EQ(response.body, R"({"data":{"accessor":"x","policies":["root"]}})");
+}
+
 TEST(CsrfTokenTest, IsNotTheTokenAndDiffersWithIt) {
   const std::string one = csrf_token(Secret(std::string("hvs.one")));
   EXPECT_EQ(one.size(), 64U);

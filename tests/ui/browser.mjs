@@ -20,7 +20,8 @@ export const sizes = {
 // One person's browser: contexts share nothing with others. `problems` collects what must not be:
 // errors of scripts, reports of the content policy, requests to elsewhere.
 export class Person {
-  static async open(browser, options = {}) {
+  // `at`: where the page is, if not at the server itself.
+  static async open(browser, options = {}, at = address) {
     const context = await browser.newContext({
       viewport: sizes.desktop,
       reducedMotion: "reduce",
@@ -29,6 +30,7 @@ export class Person {
     const person = new Person();
     person.context = context;
     person.problems = [];
+    person.address = at;
     await context.addInitScript(() => {
       document.addEventListener("securitypolicyviolation", (event) => {
         console.error(`content policy: ${event.violatedDirective} ${event.blockedURI}`);
@@ -44,14 +46,14 @@ export class Person {
     person.page.on("pageerror", (error) => person.problems.push(String(error)));
     person.page.on("request", (request) => {
       const url = request.url();
-      if (!url.startsWith(`${address}/`) && !url.startsWith("data:"))
+      if (!url.startsWith(`${at}/`) && !url.startsWith("data:"))
         person.problems.push(`request to ${url}`);
     });
     return person;
   }
 
   async signIn(name, hash = "") {
-    await this.page.goto(`${address}/ui/${hash}`);
+    await this.page.goto(`${this.address}/ui/${hash}`);
     await this.page.getByLabel("User name", { exact: true }).last().fill(name);
     await this.page.getByLabel("Password").fill(password);
     await this.page.getByRole("button", { name: "Sign in" }).click();
@@ -59,7 +61,7 @@ export class Person {
   }
 
   async signInWithToken(token) {
-    await this.page.goto(`${address}/ui/`);
+    await this.page.goto(`${this.address}/ui/`);
     await this.page.getByText("Token", { exact: true }).click();
     await this.page.getByRole("textbox", { name: "Token" }).fill(token);
     await this.page.getByRole("button", { name: "Sign in" }).click();

@@ -50,25 +50,46 @@ export function sql(statement, where = database) {
   }).trim();
 }
 
+const queue = `
+path "sys/approvals" { capabilities = ["create", "read", "update", "list"] }
+path "sys/approvals/*" { capabilities = ["create", "read", "update", "list"] }`;
 const policies = {
-  approver: `
-path "sys/approvals" { capabilities = ["create", "read", "update", "list"] }
-path "sys/approvals/*" { capabilities = ["create", "read", "update", "list"] }
-path "database/creds/agent-emergency" { capabilities = ["read"] }`,
-  agents: `
-path "sys/approvals" { capabilities = ["create", "read", "update", "list"] }
-path "sys/approvals/*" { capabilities = ["create", "read", "update", "list"] }
+  approver: queue,
+  agents: `${queue}
 path "database/creds/agent-readonly" { capabilities = ["read"] }
 path "database/creds/agent-readwrite" {
   capabilities = ["read"]
-  control_group = {
-    factor "owners" { identity { group_names = ["data-owners"] approvals = 2 } }
+  approval {
+    factor "owners" {
+      identity {
+        group_names = ["data-owners"]
+        approvals   = 2
+      }
+    }
+    task {
+      max_leases   = 20
+      max_duration = "2h"
+    }
+  }
+}`,
+  sre: `${queue}
+path "database/creds/agent-readwrite" {
+  capabilities = ["read"]
+  approval {
+    factor "owners" {
+      identity {
+        group_names = ["data-owners"]
+        approvals   = 1
+      }
+    }
+    break_glass { group_names = ["sre"] }
   }
 }`,
   operator: `
 path "sys/*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }
 path "identity/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "database/*" { capabilities = ["read", "list"] }`,
+  "agents-maker": `path "auth/token/create" { capabilities = ["create", "update"] }`,
 };
 
 const connect = `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`;
@@ -114,10 +135,11 @@ async function makePeople() {
   const accessor = mounts["userpass/"].accessor;
   const people = {};
   for (const [name, policy] of Object.entries({
-    ana: ["agents"],
+    ana: ["agents", "agents-maker"],
     bob: ["approver"],
     carol: ["approver"],
     olga: ["operator"],
+    sam: ["sre"],
   })) {
     await root.write(`auth/userpass/users/${name}`, {
       password,
@@ -136,6 +158,7 @@ async function makePeople() {
     name: "data-owners",
     member_entity_ids: [people.bob, people.carol],
   });
+  await root.write("identity/group", { name: "sre", member_entity_ids: [people.sam] });
   return people;
 }
 
@@ -162,17 +185,9 @@ export async function makeWorld() {
   return { people, agent: await makeAgent() };
 }
 
+// A token for the agent, made by ana.
 export async function makeAgent() {
   const ana = await login("ana");
-  await root.write("sys/policies/acl/agents-maker", {
-    policy: `path "auth/token/create" { capabilities = ["create", "update"] }`,
-  });
-  await root.write("auth/userpass/users/ana", {
-    password,
-    token_policies: ["agents", "agents-maker"],
-    token_ttl: "1h",
-  });
-  ana.token = (await login("ana")).token;
   const made = await ana.write("auth/token/create", {
     agent: "refund-bot",
     policies: ["agents"],

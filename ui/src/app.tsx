@@ -127,12 +127,12 @@ function ConnectionState() {
   }, [connection]);
   if (connection !== "lost") return null;
   return (
-    <div class="banner" data-connection="lost">
+    <section class="banner" aria-label="Connection" data-connection="lost">
       <Icon name="alarm" />
       <p>
         <strong>Connection lost.</strong> What you see may be out of date. Trying again …
       </p>
-    </div>
+    </section>
   );
 }
 
@@ -149,7 +149,7 @@ function SessionEnd({ session, onRenewed }: { session: Session; onRenewed: () =>
   }, [session.expireTime]);
   if (!soon || !session.expireTime) return null;
   return (
-    <div class="banner quiet-banner">
+    <section class="banner quiet-banner" aria-label="Session time">
       <Icon name="clock" />
       <p>
         Your session ends in <Countdown to={session.expireTime} />. {line(error)}
@@ -164,7 +164,7 @@ function SessionEnd({ session, onRenewed }: { session: Session; onRenewed: () =>
           Stay signed in
         </button>
       )}
-    </div>
+    </section>
   );
 }
 

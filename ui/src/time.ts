@@ -62,8 +62,12 @@ export function millis(time: string | null | undefined): number {
   return Number.isNaN(value) ? 0 : value;
 }
 
-const day = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
-const today = new Intl.DateTimeFormat("en", { timeStyle: "medium" });
+const day = new Intl.DateTimeFormat("en", {
+  dateStyle: "medium",
+  timeStyle: "medium",
+  hourCycle: "h23",
+});
+const today = new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" });
 
 export function dateTime(time: string | null | undefined): string {
   const value = millis(time);

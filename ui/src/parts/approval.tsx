@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { hrefOf } from "../router";
 import { clean, label, line, plural } from "../text";
 import { duration, millis } from "../time";
-import type { Approval, Decision, Factor } from "../types";
+import type { Approval, Decision, Evidence, Factor, Privilege } from "../types";
 import { Badge, Code, Countdown, Fact, Facts, Mono, StateBadge, Time } from "./basics";
 
 export function agentName(view: Approval): string {
@@ -68,7 +68,7 @@ export function Claims({ view }: { view: Approval }) {
   const claims = view.claims_of_agent ?? {};
   const rows: [string, string][] = [
     ["Purpose", clean(claims.purpose)],
-    ["Reason", clean(claims.reason)],
+    ["Reason", claims.reason === claims.purpose ? "" : clean(claims.reason)],
     ["Ticket", clean(claims.ticket)],
   ];
   const given = rows.filter(([, text]) => text !== "");
@@ -167,10 +167,24 @@ function Tree({ value }: { value: unknown }): ComponentChildren {
 
 export { Tree };
 
-function Privileges({ view }: { view: Approval }) {
-  const privileges = view.evidence?.privileges ?? [];
-  if (privileges.length === 0)
-    return <p class="quiet-text">The server could not foresee the privileges; read the SQL.</p>;
+// "GRANT SELECT, UPDATE ON public.orders TO …", as far as it is that simple.
+export function grantsOf(statements: string[]): Privilege[] {
+  const found: Privilege[] = [];
+  const grant = /\bgrant\s+(.+?)\s+on\s+(?:table\s+)?(.+?)\s+to\s/gis;
+  for (const statement of statements)
+    for (const [, privileges = "", objects = ""] of statement.matchAll(grant)) {
+      const names = line(privileges).split(/\s*,\s*(?![^(]*\))/);
+      for (const object of line(objects).split(/\s*,\s*/))
+        found.push({ object, privileges: names });
+    }
+  return found;
+}
+
+function Privileges({ evidence }: { evidence: Evidence }) {
+  const foreseen = evidence.privileges ?? [];
+  const rows = foreseen.length > 0 ? foreseen : grantsOf(evidence.statements ?? []);
+  if (rows.length === 0)
+    return <p class="quiet-text">Not known beforehand: read the SQL below.</p>;
   return (
     <table class="table">
       <caption class="unseen">Tables and privileges</caption>
@@ -181,8 +195,8 @@ function Privileges({ view }: { view: Approval }) {
         </tr>
       </thead>
       <tbody>
-        {privileges.map((row) => (
-          <tr key={row.object}>
+        {rows.map((row, index) => (
+          <tr key={index}>
             <th scope="row" class="mono">
               {line(row.object)}
             </th>
@@ -202,7 +216,7 @@ function Privileges({ view }: { view: Approval }) {
 
 const isWrite = (privilege: string) => !/^(select|usage|connect|read)$/i.test(privilege);
 
-export function Evidence({ view, open }: { view: Approval; open: boolean }) {
+export function EvidenceView({ view, open }: { view: Approval; open: boolean }) {
   const { evidence } = view;
   if (evidence === undefined) return null;
   if (evidence === null)
@@ -216,8 +230,8 @@ export function Evidence({ view, open }: { view: Approval; open: boolean }) {
     <>
       {view.kind === "access" && (
         <section class="block" aria-label="Tables and privileges">
-          <h3>Tables and privileges</h3>
-          <Privileges view={view} />
+          <h3>Tables and privileges{!evidence.privileges && ", as the SQL grants them"}</h3>
+          <Privileges evidence={evidence} />
         </section>
       )}
       {evidence.statement && (

@@ -20,6 +20,10 @@ export function Dialog(props: {
     const dialog = ref.current;
     const before = document.activeElement as HTMLElement | null;
     dialog?.showModal();
+    // Where something is asked for there first, and else on what does nothing.
+    dialog
+      ?.querySelector<HTMLElement>("input, textarea, select, .buttons button")
+      ?.focus({ preventScroll: true });
     return () => {
       dialog?.close();
       if (before?.isConnected) before.focus();

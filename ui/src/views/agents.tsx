@@ -213,7 +213,7 @@ export function AgentPage({ name }: { name: string }) {
             <MayAct mayAct={data.may_act} />
             <button
               type="button"
-              class={data.disabled ? "" : "danger"}
+              class={data.disabled ? "" : "danger-quiet"}
               onClick={() => setAsking(true)}
             >
               {data.disabled ? "Enable" : "Disable"}

@@ -8,7 +8,7 @@ import {
   Badges,
   Claims,
   databaseName,
-  Evidence,
+  EvidenceView,
   Factors,
   headline,
   inOrder,
@@ -103,7 +103,7 @@ export function Card(props: {
       <Claims view={view} />
       <Requester view={view} />
       <TaskBounds view={view} />
-      <Evidence view={view} open={false} />
+      <EvidenceView view={view} open={false} />
       <Factors view={view} />
       <footer class="card-foot">
         <Decisions
@@ -165,7 +165,7 @@ export function Inbox({ tab }: { tab: Tab }) {
       <PageHead
         title="Requests"
         lead={
-          inbox.data
+          inbox.data && shown.length > 0
             ? tab === "decided"
               ? "What was decided lately."
               : `${plural(shown.length, "request")} ${tab === "waiting" ? "waiting for you" : "open"}.`

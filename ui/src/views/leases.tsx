@@ -212,7 +212,7 @@ export function Leases() {
       >
         <button
           type="button"
-          class="danger"
+          class="danger-quiet"
           disabled={picked.length === 0}
           onClick={() => setAsking(picked)}
         >
@@ -322,7 +322,7 @@ export function LeasePageView({ id }: { id: string }) {
       <PageHead title={data ? roleOf(data) : "Lease"} lead={data && `Held by ${whoHas(data)}.`}>
         {data && <StateBadge state={data.state} />}
         {live && (
-          <button type="button" class="danger" onClick={() => setAsking(true)}>
+          <button type="button" class="danger-quiet" onClick={() => setAsking(true)}>
             End lease
           </button>
         )}

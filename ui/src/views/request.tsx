@@ -9,7 +9,7 @@ import {
   Claims,
   databaseName,
   Earlier,
-  Evidence,
+  EvidenceView,
   Factors,
   headline,
   History,
@@ -173,6 +173,7 @@ function Body({ view }: { view: Approval }) {
     <div class="columns">
       <div>
         <section class="panel" aria-label="What is asked for">
+          <h2>What is asked for</h2>
           <Claims view={view} />
           <Requester view={view} />
           <TaskBounds view={view} />
@@ -182,7 +183,7 @@ function Body({ view }: { view: Approval }) {
               <Tree value={parameters} />
             </section>
           )}
-          <Evidence view={view} open />
+          <EvidenceView view={view} open />
         </section>
         <section class="panel" aria-label="Earlier requests">
           <h2>Earlier requests of this agent</h2>
