@@ -95,6 +95,22 @@ test("the card shows what an approver has to see, and the agent's words as words
   assert.equal(await bob.page.evaluate(() => window.harm), undefined);
 });
 
+test("one statement: what it would do was tried and is shown", async () => {
+  const request = await ask({
+    purpose: "Refund order 4711",
+    statement: "UPDATE public.orders SET status = $1 WHERE id = $2",
+    statement_parameters: ["refunded", 4711],
+  });
+  await carol.go(`#/approvals/${request.id}`);
+  await carol.page.getByText("UPDATE public.orders SET status = $1 WHERE id = $2").waitFor();
+  await carol.page.getByText("1 updated").waitFor();
+  await carol.page.getByRole("cell", { name: "paid" }).waitFor();
+  await carol.page.locator("mark", { hasText: "refunded" }).waitFor();
+  await carol.record("statement");
+  await world.agent.write(`sys/approvals/${request.id}/cancel`);
+  await carol.go("#/approvals");
+});
+
 test("one approves; the other sees it at once; each person counts once", async () => {
   await bob.go("#/approvals");
   await card(bob, first.id).getByRole("button", { name: "Approve" }).click();

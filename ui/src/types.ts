@@ -46,7 +46,32 @@ export interface Evidence {
   statements?: string[];
   privileges?: Privilege[];
   statement?: { text: string; parameters?: unknown[] };
-  rehearsal?: Record<string, unknown>;
+  rehearsal?: Rehearsal | null;
+}
+
+// What was seen when it was tried and rolled back; without a statement only the rights.
+export interface Rehearsal {
+  privileges?: Privilege[];
+  member_of?: string[];
+  attributes?: string[];
+  rows?: number;
+  milliseconds?: number;
+  tables?: TableChange[];
+  sample?: unknown;
+  locks?: { relation: string; mode: string }[];
+  triggers?: unknown[];
+  plan?: unknown;
+  warnings?: string[];
+  shortened?: boolean;
+}
+
+export interface TableChange {
+  table: string;
+  inserted: number;
+  updated: number;
+  deleted: number;
+  sample_before?: unknown;
+  sample_after?: unknown;
 }
 
 export interface Task {
@@ -92,6 +117,7 @@ export interface Approval {
   expires_at: string | null;
   escalate_at?: string | null;
   escalated?: boolean;
+  escalate_to?: Named[];
   approved_at?: string | null;
   claim_until?: string | null;
   claimed_at?: string | null;

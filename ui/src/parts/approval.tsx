@@ -1,9 +1,8 @@
-import type { ComponentChildren } from "preact";
-
 import { hrefOf } from "../router";
-import { clean, label, line, plural } from "../text";
+import { clean, line, plural } from "../text";
 import { duration, millis } from "../time";
 import type { Approval, Decision, Evidence, Factor, Privilege } from "../types";
+import { RehearsalView } from "./rehearsal";
 import { Badge, Code, Countdown, Fact, Facts, Mono, StateBadge, Time } from "./basics";
 
 export function agentName(view: Approval): string {
@@ -135,38 +134,6 @@ export function TaskBounds({ view }: { view: Approval }) {
   );
 }
 
-function Tree({ value }: { value: unknown }): ComponentChildren {
-  if (value === null || value === undefined || value === "") return <>–</>;
-  if (Array.isArray(value)) {
-    if (value.every((item) => typeof item !== "object" || item === null))
-      return <>{value.map(line).join(", ") || "none"}</>;
-    return (
-      <ol class="tree">
-        {value.slice(0, 50).map((item, index) => (
-          <li key={index}>
-            <Tree value={item} />
-          </li>
-        ))}
-      </ol>
-    );
-  }
-  if (typeof value === "object")
-    return (
-      <Facts>
-        {Object.entries(value as Record<string, unknown>).map(([name, item]) => (
-          <Fact key={name} name={label(line(name))} wide={typeof item === "object"}>
-            <Tree value={item} />
-          </Fact>
-        ))}
-      </Facts>
-    );
-  if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
-  const text = clean(value);
-  return text.includes("\n") ? <Code name="Text" text={text} /> : <>{text}</>;
-}
-
-export { Tree };
-
 // "GRANT SELECT, UPDATE ON public.orders TO …", as far as it is that simple.
 export function grantsOf(statements: string[]): Privilege[] {
   const found: Privilege[] = [];
@@ -180,8 +147,12 @@ export function grantsOf(statements: string[]): Privilege[] {
   return found;
 }
 
+function foreseenIn(evidence: Evidence): Privilege[] | undefined {
+  return evidence.privileges ?? evidence.rehearsal?.privileges;
+}
+
 function Privileges({ evidence }: { evidence: Evidence }) {
-  const foreseen = evidence.privileges ?? [];
+  const foreseen = foreseenIn(evidence) ?? [];
   const rows = foreseen.length > 0 ? foreseen : grantsOf(evidence.statements ?? []);
   if (rows.length === 0)
     return <p class="quiet-text">Not known beforehand: read the SQL below.</p>;
@@ -230,8 +201,12 @@ export function EvidenceView({ view, open }: { view: Approval; open: boolean }) 
     <>
       {view.kind === "access" && (
         <section class="block" aria-label="Tables and privileges">
-          <h3>Tables and privileges{!evidence.privileges && ", as the SQL grants them"}</h3>
+          <h3>Tables and privileges{!foreseenIn(evidence) && ", as the SQL grants them"}</h3>
           <Privileges evidence={evidence} />
+          <Facts>
+            <Fact name="Member of">{(evidence.rehearsal?.member_of ?? []).map(line).join(", ")}</Fact>
+            <Fact name="Attributes">{(evidence.rehearsal?.attributes ?? []).map(line).join(", ")}</Fact>
+          </Facts>
         </section>
       )}
       {evidence.statement && (
@@ -245,12 +220,7 @@ export function EvidenceView({ view, open }: { view: Approval; open: boolean }) 
           )}
         </section>
       )}
-      {evidence.rehearsal && (
-        <section class="block" aria-label="Rehearsal">
-          <h3>Tried and rolled back</h3>
-          <Tree value={evidence.rehearsal} />
-        </section>
-      )}
+      {evidence.rehearsal && <RehearsalView rehearsal={evidence.rehearsal} />}
       {statements.length > 0 && (
         <details class="block" open={open}>
           <summary>SQL that makes the role ({plural(statements.length, "statement")})</summary>
@@ -284,11 +254,17 @@ function FactorLine({ factor }: { factor: Factor }) {
 
 export function Factors({ view }: { view: Approval }) {
   if (view.factors.length === 0) return null;
+  const others = (view.escalate_to ?? []).map((group) => line(group.name)).join(", ");
   return (
     <ul class="factors" aria-label="Who must approve">
       {view.factors.map((factor, index) => (
         <FactorLine key={index} factor={factor} />
       ))}
+      {others && view.state === "pending" && (
+        <li class="quiet-text">
+          {view.escalated ? `Told as well, for it took long: ${others}` : `Told later: ${others}`}
+        </li>
+      )}
     </ul>
   );
 }

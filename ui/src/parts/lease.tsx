@@ -1,8 +1,8 @@
 import { hrefOf } from "../router";
 import { clean, label, line } from "../text";
 import type { Lease, Receipt, Scope } from "../types";
-import { Tree } from "./approval";
 import { Badge, Fact, Facts, Mono, Notice, Time } from "./basics";
+import { Tree } from "./tree";
 
 // "database/creds/agent-readonly/8kfR…" → path and role.
 export function roleOf(lease: Lease): string {

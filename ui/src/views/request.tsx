@@ -15,7 +15,6 @@ import {
   History,
   Requester,
   TaskBounds,
-  Tree,
 } from "../parts/approval";
 import {
   Countdown,
@@ -31,6 +30,7 @@ import {
   Time,
 } from "../parts/basics";
 import { Decisions } from "../parts/decide";
+import { Tree } from "../parts/tree";
 import { hrefOf } from "../router";
 import { line } from "../text";
 import { useNow } from "../time";
@@ -168,7 +168,12 @@ function Leases({ view }: { view: Approval }) {
 }
 
 function Body({ view }: { view: Approval }) {
-  const parameters = view.parameters ?? {};
+  // The statement stands with what was seen of it.
+  const parameters = Object.fromEntries(
+    Object.entries(view.parameters ?? {}).filter(
+      ([name]) => !view.evidence?.statement || !name.startsWith("statement"),
+    ),
+  );
   return (
     <div class="columns">
       <div>
