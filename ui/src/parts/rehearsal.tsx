@@ -88,7 +88,7 @@ export function RehearsalView({ rehearsal }: { rehearsal: Rehearsal }) {
       <Facts>
         <Fact name="Rows">{rows}</Fact>
         <Fact name="Took">{milliseconds !== undefined && `${milliseconds} ms`}</Fact>
-        <Fact name="Locks">
+        <Fact name="Locks" wide>
           {locks.map((lock) => `${line(lock.relation)} (${line(lock.mode)})`).join(", ")}
         </Fact>
       </Facts>
