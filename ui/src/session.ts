@@ -145,6 +145,7 @@ export function takeOidcAnswer(): { begun: Begun; code: string } {
   sessionStorage.removeItem(OIDC);
   const begun = stored ? (JSON.parse(stored) as Begun) : null;
   history.replaceState(null, "", `/ui/${begun?.hash ?? ""}`);
+  dispatchEvent(new HashChangeEvent("hashchange")); // replacing tells nobody
   const problem = query.get("error_description") ?? query.get("error");
   if (problem) throw new Error(`The identity provider refused: ${problem}`);
   const code = query.get("code");
