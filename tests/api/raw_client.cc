@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <thread>
 #include <utility>
 
@@ -41,6 +42,8 @@ RawClient::~RawClient() {
 }
 
 bool RawClient::start_tls(int version_max) {
+  // OpenSSL writes without MSG_NOSIGNAL, also where the server has hung up.
+  ::signal(SIGPIPE, SIG_IGN);
   context_ = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_verify(context_, SSL_VERIFY_NONE, nullptr);
   if (version_max != 0) {
