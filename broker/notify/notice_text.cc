@@ -16,11 +16,11 @@ constexpr std::size_t kTemplateBytesMax = 4'000;
 constexpr std::size_t kFieldBytesMax = 1'000;
 constexpr std::string_view kNoWidth = "\u200b";
 
-constexpr std::array<std::string_view, 22> kFields = {
-    "event",  "id",      "kind",   "state",      "path",     "operation",       "role",
-    "target", "mount",   "ttl",    "requester",  "agent",    "human",           "session",
-    "reason", "purpose", "ticket", "expires_at", "decision", "decision_reason", "decided_by",
-    "link"};
+constexpr std::array<std::string_view, 23> kFields = {
+    "event",       "id",      "kind",   "state",      "path",     "operation",       "role",
+    "target",      "mount",   "ttl",    "requester",  "agent",    "human",           "session",
+    "reason",      "purpose", "ticket", "expires_at", "decision", "decision_reason", "decided_by",
+    "escalate_to", "link"};
 
 std::string one_line(std::string_view text) {
   std::string out;
@@ -96,6 +96,14 @@ NoticeFields notice_fields(const Notice& notice, const std::string& link) {
   const Json claims = part_of(view, "claims_of_agent");
   for (const char* name : {"purpose", "reason", "ticket"}) out[name] = text_of(claims, name);
   add_decision(view, out);
+  const Json groups = part_of(view, "escalate_to");
+  if (groups.is_array())
+    for (const Json& group : groups) {
+      std::string& names = out["escalate_to"];
+      names +=
+          (names.empty() ? "" : ", ") + first_of({text_of(group, "name"), text_of(group, "id")});
+    }
+  out["escalate_to"] = cut(out["escalate_to"], kFieldBytesMax);
   out["link"] = link;
   return out;
 }
@@ -167,6 +175,7 @@ std::string default_text(const NoticeFields& fields) {
   line("By", "decided_by");
   line("Reason given", "decision_reason");
   line("Waits until", "expires_at");
+  if (fields.at("event") == "escalated") line("Escalated to", "escalate_to");
   const std::size_t own = out.size();
   line("Purpose", "purpose");
   line("Reason", "reason");

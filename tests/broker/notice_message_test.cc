@@ -224,6 +224,15 @@ TEST(Templates, TakeKnownFieldsAndNothingElse) {
             "agent-readwrite on orders (15m), deny by bob");
 }
 
+TEST(Templates, WhoIsEscalatedToIsNamedThenOnly) {
+  Json of = view();
+  of["escalate_to"] = {{{"id", "g1"}, {"name", "oncall"}}, {{"id", "g2"}}};
+  EXPECT_THAT(default_text(notice_fields(notice("approval.escalated", of), "")),
+              HasSubstr("\nEscalated to: oncall, g2\n"));
+  EXPECT_THAT(default_text(notice_fields(notice("approval.requested", of), "")),
+              Not(HasSubstr("oncall")));
+}
+
 TEST(Templates, AViewOfAnyShapeDoesNoHarm) {
   for (const Json& odd : {Json(), Json(1), Json("x"), Json::array(), Json{{"requester", "x"}},
                           Json{{"decisions", {1, 2}}}, Json{{"ttl", "x"}, {"path", 3}}})

@@ -105,10 +105,14 @@ TEST_F(NotifierTest, ATargetThatDoesNotAnswerIsTriedAgain) {
   serve("/hook");
   target("hook", webhook("/hook"));
   server_.hang(true);
+  call_timeout_ = Millis{300};
+  begin();
   tell("approval.requested");
   notifier_->run_due();
   EXPECT_EQ(metric("curfew_notification_failures_total"), 1);
   server_.hang(false);
+  call_timeout_ = std::chrono::minutes{1};
+  begin();
   clock_.advance(Seconds{1});
   notifier_->run_due();
   EXPECT_EQ(metric("curfew_notifications_delivered_total"), 1);
@@ -290,7 +294,7 @@ TEST_F(NotifierTest, MailGoesBySmtp) {
 }
 
 TEST_F(NotifierTest, MailWithoutTlsDoesNotLeaveTheMachine) {
-  const Courier courier(Millis{500});
+  const Courier courier(std::chrono::minutes{1});
   const std::atomic<bool> stopping{false};
   test::SmtpServer mail;
   Parcel parcel{.mail = true,

@@ -22,7 +22,7 @@ class NotifyWorld : public BrokerWorld {
     records_ = std::make_unique<store::Records>(*keyring_);
     notifier_ = std::make_unique<Notifier>(
         *database_, *records_, clock_, random_, *log_, [this] { ++wakes_; },
-        NotifierOptions{.call_timeout = Millis{500},
+        NotifierOptions{.call_timeout = call_timeout_,
                         .outbox = {.waiting_max = waiting_max_, .dead_max = 3}});
     const Status loaded = notifier_->load();
     ASSERT_TRUE(loaded) << loaded.error().message;
@@ -80,6 +80,7 @@ class NotifyWorld : public BrokerWorld {
   }
 
   static constexpr const char* kSecret = "a key of the signature";
+  Millis call_timeout_ = std::chrono::minutes{1};  // from the next begin() on
   std::size_t waiting_max_ = 100;
   test::HttpsServer server_;
   std::mutex mutex_;
