@@ -75,9 +75,9 @@ void HttpClient::receive() {
 std::string HttpClient::call(std::string_view method, std::string_view path,
                              std::string_view body) {
   send(
-      fmt::format("{} /v1/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Vault-Token: {}\r\n"
+      fmt::format("{} /v1/{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Vault-Token: {}\r\n{}"
                   "Content-Length: {}\r\n\r\n{}",
-                  method, path, port_, token_, body.size(), body));
+                  method, path, port_, token_, headers_, body.size(), body));
   std::size_t end = in_.find("\r\n\r\n");
   while (end == std::string::npos) {
     receive();

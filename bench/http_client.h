@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/json.h"
 
@@ -16,6 +17,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
 
+  // Lines ("Name: value\r\n" each) that every request has from now on.
+  void set_headers(std::string lines) { headers_ = std::move(lines); }
+
   // The body of the answer; fails unless its status is 200 or 204. `body` may be empty.
   std::string call(std::string_view method, std::string_view path, std::string_view body = "");
   Json json(std::string_view method, std::string_view path, std::string_view body = "");
@@ -29,6 +33,7 @@ class HttpClient {
 
   const int port_;
   const std::string token_;
+  std::string headers_;
   int socket_ = -1;
   std::string in_;  // what was read and not used yet
 };
