@@ -102,10 +102,16 @@ bool HttpSession::is_abandoned() {
 // A client that speaks plain HTTP to a TLS port is told so instead of being hung up on.
 void HttpSession::detect_tls() {
   arm(host_.options.handshake_timeout);
+  await_first_byte();
+}
+
+void HttpSession::await_first_byte() {
   socket_.async_wait(Tcp::socket::wait_read, [self = shared_from_this()](const ErrorCode& error) {
     if (self->phase_ == Phase::kDead) return;
     if (error) return self->close();
     const int first = peek_byte(self->socket_.native_handle());
+    // Woken for nothing, as the kernel may.
+    if (first < 0 && !has_hung_up(self->socket_.native_handle())) return self->await_first_byte();
     if (first < 0) return self->close();
     if (first != kTlsHandshakeByte)
       return self->refuse(400, "this port speaks HTTPS: use https:// in the address");

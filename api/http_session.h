@@ -87,6 +87,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void stop_reading();
   void begin();
   void detect_tls();
+  void await_first_byte();
   void next_request();
   void read_some();
   void on_read(const ErrorCode& error, std::size_t bytes);
