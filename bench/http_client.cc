@@ -88,7 +88,10 @@ std::string HttpClient::call(std::string_view method, std::string_view path,
   while (in_.size() < whole) receive();
   std::string answer = in_.substr(end + 4, whole - end - 4);
   in_.erase(0, whole);
-  if (!head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.1 204"))
+  // How Vault's API answers a list of nothing.
+  const bool is_empty_list =
+      head.starts_with("HTTP/1.1 404") && answer.starts_with(R"({"errors":[]})");
+  if (!head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.1 204") && !is_empty_list)
     fail(fmt::format("{} {}: {} {}", method, path, head.substr(0, head.find('\r')), answer));
   return answer;
 }
