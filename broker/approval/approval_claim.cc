@@ -11,7 +11,8 @@
 namespace curfew::broker {
 namespace {
 
-constexpr std::size_t kSameMax = 20;
+constexpr std::size_t kOpenMax = 200;  // looked through of one wish
+constexpr std::size_t kNewestMax = 5;
 constexpr std::size_t kDueAtOnce = 200;
 constexpr std::size_t kRetireAtOnce = 500;
 // So long a repetition of a claim is taken for a retry of it, and not for a new wish.
@@ -117,18 +118,27 @@ Result<std::optional<Approval>> ApprovalService::covering(const ApprovalSubject&
   const auto covers = [&](const Approval& approval) {
     if (!is_same_wish(approval, subject.by, wishes)) return false;
     if (approval.requester.key != own && !approval.is_task()) return false;
-    const bool just_claimed = approval.state == ApprovalState::kClaimed && !approval.is_task() &&
-                              approval.claimed_at && *approval.claimed_at + kRetryWindow > now;
-    return just_claimed || why_not_claimable(approval, now).has_value();
+    return why_not_claimable(approval, now).has_value();
+  };
+  const auto was_just_claimed = [&](const Approval& approval) {
+    return approval.state == ApprovalState::kClaimed && !approval.is_task() &&
+           approval.requester.key == own && approval.claimed_at &&
+           *approval.claimed_at + kRetryWindow > now && is_same_wish(approval, subject.by, wishes);
   };
   for (const std::string& key : keys_of(*subject.caller, subject.by)) {
     ASSIGN_OR_RETURN(const std::string ask, ask_of(key, subject.caller->name_space,
                                                    subject.operation, subject.path, subject.data));
     std::optional<Approval> out;
     RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
-      ASSIGN_OR_RETURN(const auto found, parts_.store.of_ask(reader, ask, kSameMax));
-      const auto it = std::find_if(found.begin(), found.end(), covers);
-      if (it != found.end()) out = *it;
+      ASSIGN_OR_RETURN(const auto open, parts_.store.open_of_ask(reader, ask, kOpenMax));
+      const auto it = std::find_if(open.begin(), open.end(), covers);
+      if (it != open.end()) {
+        out = *it;
+        return ok();
+      }
+      ASSIGN_OR_RETURN(const auto newest, parts_.store.of_ask(reader, ask, kNewestMax));
+      const auto claimed = std::find_if(newest.begin(), newest.end(), was_just_claimed);
+      if (claimed != newest.end()) out = *claimed;
       return ok();
     }));
     if (out) return out;
@@ -144,9 +154,12 @@ Result<bool> ApprovalService::is_waiting(const ApprovalSubject& subject,
                                                  subject.path, subject.data));
   bool waits = false;
   RETURN_IF_ERROR(parts_.database.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(const auto found, parts_.store.of_ask(reader, ask, kSameMax));
+    ASSIGN_OR_RETURN(const auto found, parts_.store.open_of_ask(reader, ask, kOpenMax));
     waits = std::any_of(found.begin(), found.end(), [&](const Approval& approval) {
       return approval.state == ApprovalState::kPending && approval.expires_at > now &&
+             approval.policy_version == policy_version(subject.demand) &&
+             (!subject.foreseen ||
+              approval.content_digest == digest_of(subject.foreseen->content)) &&
              is_same_wish(approval, subject.by, wishes);
     });
     return ok();

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::size_t kIdCharacters = 24;
 constexpr std::size_t kReasonBytesMax = 1024;
-constexpr std::size_t kSameMax = 20;
-constexpr int kTokenDepthMax = 64;
+constexpr std::size_t kSameMax = 20;   // of one wish, the newest
+constexpr std::size_t kOpenMax = 200;  // of those, looked through
 // Where neither the request, the policy nor the role says how long: nobody means 32 days.
 constexpr Millis kTtlDefault = std::chrono::hours{1};
 
@@ -41,11 +41,6 @@ void add_rehearsal(Json seen, Json& evidence) {
   if (!seen.empty()) evidence["rehearsal"] = std::move(seen);
 }
 
-void add(std::vector<std::string>& list, const std::string& text) {
-  if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end())
-    list.push_back(text);
-}
-
 }  // namespace
 
 ApprovalService::ApprovalService(Parts parts, ApprovalOptions options)
@@ -57,93 +52,6 @@ std::string requester_key(const Token& token, const engines::Attribution& by) {
   if (!token.sub_agent.empty()) key += '/' + token.sub_agent;
   if (!token.on_behalf_of.empty()) key += '@' + token.on_behalf_of;
   return key;
-}
-
-// ---- who must not approve -----------------------------------------------------------------------
-
-// Whoever answers for an agent, at this moment.
-Status ApprovalService::exclude_owner(const std::string& entity_id,
-                                      ApprovalRequester& requester) const {
-  if (entity_id.empty()) return ok();
-  ASSIGN_OR_RETURN(const auto found,
-                   parts_.identities.find_entity({IdentityKey::By::kId, entity_id}));
-  if (!found || !found->entity.agent) return ok();
-  const AgentOwner& owner = found->entity.agent->owner;
-  add(owner.is_group ? requester.excluded_groups : requester.excluded, owner.id);
-  return ok();
-}
-
-Status ApprovalService::exclude(const Caller& caller, ApprovalRequester& requester) const {
-  add(requester.excluded, requester.by.entity_id);
-  add(requester.excluded, caller.token.on_behalf_of);
-  RETURN_IF_ERROR(exclude_owner(requester.by.entity_id, requester));
-  // Who made the token, or the one that it was made with, has launched whoever uses it.
-  std::string parent = caller.token.parent;
-  for (int depth = 0; depth < kTokenDepthMax && !parent.empty(); ++depth) {
-    ASSIGN_OR_RETURN(const auto token, parts_.tokens.get(parent));
-    if (!token) break;
-    add(requester.excluded, token->entity_id);
-    add(requester.excluded, token->on_behalf_of);
-    RETURN_IF_ERROR(exclude_owner(token->entity_id, requester));
-    parent = token->parent;
-  }
-  return ok();
-}
-
-// ---- who must approve ---------------------------------------------------------------------------
-
-// Groups of this namespace; from here on they are known by their ids. Names that nobody has are
-// left out.
-Result<std::vector<ApproverGroup>> ApprovalService::groups_of(
-    const std::vector<std::string>& names, const std::vector<std::string>& ids) const {
-  std::vector<ApproverGroup> out;
-  const auto look = [&](IdentityKey::By by, const std::string& value) -> Status {
-    ASSIGN_OR_RETURN(const auto found, parts_.identities.find_group({by, value}));
-    if (!found) return ok();
-    const bool known = std::any_of(out.begin(), out.end(), [&](const ApproverGroup& group) {
-      return group.id == found->group.id;
-    });
-    if (!known) out.push_back({found->group.id, found->group.name});
-    return ok();
-  };
-  for (const std::string& name : names) RETURN_IF_ERROR(look(IdentityKey::By::kName, name));
-  for (const std::string& id : ids) RETURN_IF_ERROR(look(IdentityKey::By::kId, id));
-  return out;
-}
-
-Result<std::vector<ApproverFactor>> ApprovalService::factors_of(
-    const policy::ApprovalRule& rule) const {
-  std::vector<ApproverFactor> out;
-  const auto ids_of = [](const ApproverFactor& factor) {
-    std::vector<std::string> ids;
-    for (const ApproverGroup& group : factor.groups) ids.push_back(group.id);
-    std::sort(ids.begin(), ids.end());
-    return ids;
-  };
-  for (const policy::ApprovalFactor& wanted : rule.factors) {
-    ApproverFactor factor{wanted.name, {}, std::max(wanted.approvals, 1)};
-    ASSIGN_OR_RETURN(factor.groups, groups_of(wanted.group_names, wanted.group_ids));
-    if (factor.groups.empty())
-      return Error{
-          Errc::kInvalidArgument,
-          fmt::format(
-              "nobody could approve this: the groups of the factor \"{}\" ({}) do "
-              "not exist in this namespace; an operator creates them or changes "
-              "the policy",
-              wanted.name,
-              fmt::join(wanted.group_names.empty() ? wanted.group_ids : wanted.group_names, ", "))};
-    // The same people asked twice are asked once, for the larger number.
-    const auto twin = std::find_if(out.begin(), out.end(), [&](const ApproverFactor& other) {
-      return ids_of(other) == ids_of(factor);
-    });
-    if (twin != out.end())
-      twin->approvals = std::max(twin->approvals, factor.approvals);
-    else
-      out.push_back(std::move(factor));
-  }
-  if (out.empty())
-    return Error{Errc::kInvalidArgument, "nobody could approve this: the policy names no factor"};
-  return out;
 }
 
 // ---- what is asked for --------------------------------------------------------------------------
@@ -283,44 +191,61 @@ Status ApprovalService::set_request_ttl_max(Millis max) {
 
 // ---- asking -------------------------------------------------------------------------------------
 
+// In the place of one that waits or was approved comes another one.
+Status ApprovalService::replace(store::Writer& writer, const std::string& id, std::string_view why,
+                                std::vector<Approval>& replaced) const {
+  const WallTime now = parts_.clock.wall();
+  ASSIGN_OR_RETURN(Approval changed, parts_.store.change(writer, id, [&](Approval& old) -> Status {
+    old.state = ApprovalState::kSuperseded;
+    old.closed_at = now;
+    old.decisions.push_back({.verdict = Verdict::kSupersede,
+                             .reason = std::string(why),
+                             .at = now,
+                             .digest = old.digest});
+    return ok();
+  }));
+  RETURN_IF_ERROR(tell(writer, "cancelled", changed));
+  replaced.push_back(std::move(changed));
+  return ok();
+}
+
 // The request that stands for this one already; nullopt: it is a new one.
 Result<std::optional<Approval>> ApprovalService::earlier(store::Writer& writer,
                                                          const Approval& wanted,
-                                                         const ApprovalWishes& wishes) {
+                                                         const ApprovalWishes& wishes,
+                                                         std::vector<Approval>& replaced) const {
   const WallTime now = parts_.clock.wall();
+  const auto is_replaceable = [](const Approval& found) {
+    return found.state == ApprovalState::kPending || found.state == ApprovalState::kApproved;
+  };
+  // What nobody could claim any more is not waited for.
+  const auto is_outdated = [&](const Approval& found) {
+    return is_replaceable(found) && (found.content_digest != wanted.content_digest ||
+                                     found.policy_version != wanted.policy_version);
+  };
   if (!wanted.key.empty()) {
     ASSIGN_OR_RETURN(const auto with_key, parts_.store.of_key(writer, wanted.key));
     for (const Approval& found : with_key) {
-      if (found.ask == wanted.ask && is_same_wish(found, wanted.requester.by, wishes))
-        return std::optional(found);
-      if (found.state != ApprovalState::kPending && found.state != ApprovalState::kApproved)
-        continue;
-      RETURN_IF_ERROR(parts_.store.change(writer, found.id, [&](Approval& old) -> Status {
-        old.state = ApprovalState::kSuperseded;
-        old.closed_at = now;
-        old.decisions.push_back({.verdict = Verdict::kSupersede,
-                                 .reason = "asked for something else with the same key",
-                                 .at = now,
-                                 .digest = old.digest});
-        return ok();
-      }));
+      const bool same = found.ask == wanted.ask && is_same_wish(found, wanted.requester.by, wishes);
+      if (same && !is_outdated(found)) return std::optional(found);
+      if (is_replaceable(found))
+        RETURN_IF_ERROR(replace(writer, found.id,
+                                same ? "the role or the policy has changed since"
+                                     : "asked for something else with the same key",
+                                replaced));
     }
   }
-  ASSIGN_OR_RETURN(const auto same, parts_.store.of_ask(writer, wanted.ask, kSameMax));
-  for (const Approval& found : same) {
+  ASSIGN_OR_RETURN(const auto open, parts_.store.open_of_ask(writer, wanted.ask, kOpenMax));
+  for (const Approval& found : open) {
     const bool waits = found.state == ApprovalState::kPending && found.expires_at > now;
     const bool usable =
         found.state == ApprovalState::kApproved && found.claim_until && *found.claim_until > now;
-    if ((waits || usable) && is_same_wish(found, wanted.requester.by, wishes))
-      return std::optional(found);
-    const Millis since = now - found.closed_at.value_or(WallTime{});
-    if (found.state == ApprovalState::kDenied && since < options_.denied_pause)
-      return Error{Errc::kQuotaExceeded,
-                   fmt::format("this was denied just now ({}): it can be asked again in {}",
-                               found.decisions.empty() ? "" : found.decisions.back().reason,
-                               format_duration_short(
-                                   std::chrono::ceil<Seconds>(options_.denied_pause - since)))};
+    if (!(waits || usable) || !is_same_wish(found, wanted.requester.by, wishes)) continue;
+    if (!is_outdated(found)) return std::optional(found);
+    RETURN_IF_ERROR(
+        replace(writer, found.id, "the role or the policy has changed since", replaced));
   }
+  RETURN_IF_ERROR(check_not_denied(writer, wanted.ask));
   ASSIGN_OR_RETURN(const std::int64_t pending,
                    parts_.store.count(writer, wanted.requester.key, ApprovalState::kPending));
   if (pending >= options_.pending_per_requester_max)
@@ -336,15 +261,32 @@ Result<std::optional<Approval>> ApprovalService::earlier(store::Writer& writer,
   return std::optional<Approval>();
 }
 
+Status ApprovalService::check_not_denied(const store::Reader& reader,
+                                         const std::string& ask) const {
+  const WallTime now = parts_.clock.wall();
+  ASSIGN_OR_RETURN(const auto same, parts_.store.of_ask(reader, ask, kSameMax));
+  for (const Approval& found : same) {
+    const Millis since = now - found.closed_at.value_or(WallTime{});
+    if (found.state != ApprovalState::kDenied || since >= options_.denied_pause) continue;
+    return Error{Errc::kQuotaExceeded,
+                 fmt::format("this was denied just now ({}): it can be asked again in {}",
+                             found.decisions.empty() ? "" : found.decisions.back().reason,
+                             format_duration_short(
+                                 std::chrono::ceil<Seconds>(options_.denied_pause - since)))};
+  }
+  return ok();
+}
+
 Result<Approval> ApprovalService::ask(const ApprovalSubject& subject,
                                       const ApprovalWishes& wishes) {
   ASSIGN_OR_RETURN(Approval approval, prepare(subject, wishes));
   std::string event = "requested";
   if (wishes.break_glass) RETURN_IF_ERROR(break_glass(subject, approval, event));
   bool is_new = true;
+  std::vector<Approval> replaced;
   RETURN_IF_ERROR(parts_.database.write([&](store::Writer& writer) -> Status {
     if (!wishes.break_glass) {
-      ASSIGN_OR_RETURN(auto known, earlier(writer, approval, wishes));
+      ASSIGN_OR_RETURN(auto known, earlier(writer, approval, wishes, replaced));
       if (known) {
         approval = *std::move(known);
         is_new = false;
@@ -355,6 +297,7 @@ Result<Approval> ApprovalService::ask(const ApprovalSubject& subject,
     RETURN_IF_ERROR(parts_.store.insert(writer, approval));
     return tell(writer, event, approval);
   }));
+  for (const Approval& old : replaced) publish(old);
   if (!is_new) return approval;
   parts_.log.info("approval request", {{"id", approval.id},
                                        {"state", approval_state_name(approval.state)},
@@ -384,7 +327,7 @@ void ApprovalService::publish(const Approval& approval) const {
                       .excluded = approval.requester.excluded,
                       .excluded_groups = approval.requester.excluded_groups};
   for (const ApproverFactor& factor : approval.factors)
-    for (const ApproverGroup& group : factor.groups) add(event.groups, group.id);
+    for (const ApproverGroup& group : factor.groups) event.groups.push_back(group.id);
   parts_.events.publish(event);
   if (parts_.due_changed) parts_.due_changed();
 }

@@ -174,7 +174,11 @@ class ApprovalService {
   Status exclude(const Caller& caller, ApprovalRequester& requester) const;
   Status exclude_owner(const std::string& entity_id, ApprovalRequester& requester) const;
   Result<std::optional<Approval>> earlier(store::Writer& writer, const Approval& wanted,
-                                          const ApprovalWishes& wishes);
+                                          const ApprovalWishes& wishes,
+                                          std::vector<Approval>& replaced) const;
+  Status replace(store::Writer& writer, const std::string& id, std::string_view why,
+                 std::vector<Approval>& replaced) const;
+  Status check_not_denied(const store::Reader& reader, const std::string& ask) const;
   Status apply_rules(store::Writer& writer, const policy::ApprovalRule& rule, Approval& approval,
                      std::string& event) const;
   Status break_glass(const ApprovalSubject& subject, Approval& approval, std::string& event) const;

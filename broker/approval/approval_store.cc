@@ -97,6 +97,17 @@ Result<std::vector<Approval>> ApprovalStore::of_ask(const store::Reader& reader,
   return open_all(rows);
 }
 
+Result<std::vector<Approval>> ApprovalStore::open_of_ask(const store::Reader& reader,
+                                                         const std::string& ask,
+                                                         std::size_t limit) const {
+  // Something is due with each of these, and with no others.
+  ASSIGN_OR_RETURN(const auto rows,
+                   reader.query(select("namespace = $1 AND ask = $2 AND +due_at IS NOT NULL",
+                                       kNewestFirst, limit),
+                                {barrier_.name_space(), ask}));
+  return open_all(rows);
+}
+
 Result<std::vector<Approval>> ApprovalStore::of_key(const store::Reader& reader,
                                                     const std::string& key) const {
   ASSIGN_OR_RETURN(const auto rows,

@@ -49,6 +49,9 @@ class ApprovalStore {
   // Those of one keyed hash (see Approval::ask and Approval::key), the newest first.
   Result<std::vector<Approval>> of_ask(const store::Reader& reader, const std::string& ask,
                                        std::size_t limit) const;
+  // Of those only the ones that something may still come of: pending, approved, tasks under way.
+  Result<std::vector<Approval>> open_of_ask(const store::Reader& reader, const std::string& ask,
+                                            std::size_t limit) const;
   Result<std::vector<Approval>> of_key(const store::Reader& reader, const std::string& key) const;
   // What a requester has in a state.
   Result<std::vector<Approval>> of_requester(const store::Reader& reader, const std::string& key,

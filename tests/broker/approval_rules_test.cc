@@ -174,6 +174,16 @@ TEST_F(ApprovalTest, rule_5_another_policy_is_not_what_was_approved) {
   EXPECT_EQ(state_of(request), "superseded");
 }
 
+TEST_F(ApprovalTest, rule_5_asked_again_after_a_change_it_is_another_request) {
+  const Json before = must_ask();
+  outside_.role_text = "CREATE ROLE; GRANT";
+  const Json after = must_ask();
+  EXPECT_NE(after.at("id"), before.at("id"));
+  EXPECT_EQ(state_of(before), "superseded");
+  must_decide(after, "approve", alice());
+  EXPECT_TRUE(claim(after).has_value());
+}
+
 TEST_F(ApprovalTest, rule_5_other_parameters_session_or_ttl_are_another_request) {
   extra_.session = "one";
   const Json request = must_ask({{"ttl", "10m"}});
