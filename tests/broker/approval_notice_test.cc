@@ -45,9 +45,9 @@ class ApprovalNotice : public ApprovalTest {
     return out;
   }
 
-  test::HttpsServer server_;
   std::mutex mutex_;
   std::vector<test::HttpsCall> calls_;  // guarded by mutex_
+  test::HttpsServer server_;            // its thread ends before what it writes to
   test::HttpsCall last_;
 };
 

@@ -82,9 +82,9 @@ class NotifyWorld : public BrokerWorld {
   static constexpr const char* kSecret = "a key of the signature";
   Millis call_timeout_ = std::chrono::minutes{1};  // from the next begin() on
   std::size_t waiting_max_ = 100;
-  test::HttpsServer server_;
   std::mutex mutex_;
   std::vector<test::HttpsCall> calls_;  // guarded by mutex_
+  test::HttpsServer server_;            // its thread ends before what it writes to
   std::atomic<int> wakes_{0};
   std::unique_ptr<store::Records> records_;
   std::unique_ptr<Notifier> notifier_;
