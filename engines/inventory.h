@@ -77,6 +77,15 @@ class Inventory {
   };
   virtual std::optional<Observing> observing(const std::string& resource) const = 0;
 
+  // The connections that this mount has to a resource. Does not block, and opens none.
+  struct Connections {
+    int max = 0;
+    int open = 0;  // those in use and idle ones
+    int in_use = 0;
+    std::size_t waiting = 0;  // callers that wait for one
+  };
+  virtual Result<Connections> connections(const std::string& resource) const = 0;
+
   // Takes charge of a resource that is being observed; whoever had it finds out and observes.
   virtual Status take_charge(const std::string& resource, const CallContext& context) = 0;
 };

@@ -1,7 +1,34 @@
 #include "base/duration.h"
 #include "broker/system/system_parts.h"
+#include "engines/inventory.h"
 
 namespace curfew::broker {
+namespace {
+
+// Of every target that is configured. One whose configuration cannot be used is left out: its
+// leases say what is wrong.
+Result<Json> connections_of(const MountTable& mounts) {
+  Json out = Json::array();
+  for (const MountEntry& entry : mounts.list()) {
+    const auto mount = mounts.by_accessor(entry.accessor);
+    engines::Inventory* inventory = mount ? engines::inventory_of(mount->engine()) : nullptr;
+    if (inventory == nullptr) continue;
+    ASSIGN_OR_RETURN(const auto names, inventory->resources());
+    for (const std::string& target : names) {
+      const auto connections = inventory->connections(target);
+      if (!connections) continue;
+      out.push_back({{"mount", entry.path},
+                     {"target", target},
+                     {"max", connections->max},
+                     {"open", connections->open},
+                     {"in_use", connections->in_use},
+                     {"waiting", connections->waiting}});
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 void add_target_routes(const SystemParts& parts, RouteList& routes) {
   const BackendHandler read = [parts](const BackendCall& call) -> Result<Response> {
@@ -28,13 +55,17 @@ void add_target_routes(const SystemParts& parts, RouteList& routes) {
                          {"leases_waiting", waiting},
                          {"error", target.error}});
     }
-    return Response{.data = {{"unreachable", std::move(targets)}}};
+    ASSIGN_OR_RETURN(Json connections, connections_of(parts.mounts));
+    return Response{
+        .data = {{"unreachable", std::move(targets)}, {"connections", std::move(connections)}}};
   };
-  add_route(routes,
-            {.pattern = "targets",
-             .summary = "Targets that do not answer; their leases wait until they do.",
-             .sudo = true},
-            {{Operation::kRead, read}});
+  add_route(
+      routes,
+      {.pattern = "targets",
+       .summary =
+           "Targets that do not answer, whose leases wait until they do; connections to each.",
+       .sudo = true},
+      {{Operation::kRead, read}});
 }
 
 }  // namespace curfew::broker

@@ -215,6 +215,15 @@ std::optional<Inventory::Observing> RoleInventory::observing(const std::string& 
   return markers_.observing(resource);
 }
 
+Result<Inventory::Connections> RoleInventory::connections(const std::string& resource) const {
+  ASSIGN_OR_RETURN(const auto pool, pool_of_(resource));
+  const Pool::Counts counts = pool->counts();
+  return Connections{.max = pool->settings().connections_max,
+                     .open = counts.open,
+                     .in_use = counts.open - counts.idle,
+                     .waiting = counts.waiting};
+}
+
 Status RoleInventory::take_charge(const std::string& resource, const CallContext& context) {
   return markers_.take_charge(resource, context.deadline);
 }

@@ -30,6 +30,7 @@ class RoleInventory final : public Inventory {
   Result<bool> has_ownerless_sessions(const std::string& resource,
                                       const CallContext& context) override;
   std::optional<Observing> observing(const std::string& resource) const override;
+  Result<Connections> connections(const std::string& resource) const override;
   Status take_charge(const std::string& resource, const CallContext& context) override;
 
  private:

@@ -51,6 +51,22 @@ TEST(TargetTest, connections_that_are_cut_in_mid_work_leave_no_role_behind) {
   EXPECT_EQ(world.issue("1h").status, 200) << "it works again";
 }
 
+TEST(TargetTest, its_connections_are_shown) {
+  ServerProcess server;
+  server.start_initialized();
+  test::TestDatabase database;
+  const AgentWorld world(server, database);
+  ASSERT_EQ(world.issue().status, 200);
+  const Json shown = server.must("GET", "sys/targets").at("data").at("connections");
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(shown[0].at("mount"), "database/");
+  EXPECT_EQ(shown[0].at("target"), "app");
+  EXPECT_EQ(shown[0].at("waiting"), 0);
+  EXPECT_GE(shown[0].at("open"), 1);
+  EXPECT_LE(shown[0].at("open"), shown[0].at("max"));
+  EXPECT_EQ(shown[0].at("open"), world.broker_connections());
+}
+
 TEST(TargetTest, a_target_that_is_down_gives_a_clear_error_and_is_caught_up_with_when_it_returns) {
   ServerProcess server;
   server.start_initialized();

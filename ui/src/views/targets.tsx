@@ -15,10 +15,18 @@ import { line, pathOf, plural } from "../text";
 import { duration } from "../time";
 import type { Unreachable } from "../types";
 
+interface Connections {
+  mount: string;
+  target: string;
+  max: number;
+  in_use: number;
+  waiting: number; // callers
+}
+
 interface Target {
   mount: string;
   name: string;
-  connections: number | null; // how many may be open
+  connections: Connections | null;
   leases: number | null;
   unreachable: Unreachable | null;
   observed: string; // why it is not touched
@@ -28,6 +36,12 @@ interface Gauge {
   Name: string;
   Value: number;
   Label: string;
+}
+
+// What sys/targets says.
+interface Down {
+  unreachable: Unreachable[];
+  connections: Connections[];
 }
 
 interface Targets {
@@ -61,33 +75,27 @@ async function metrics(signal: AbortSignal): Promise<Gauge[]> {
 async function describe(
   mount: string,
   name: string,
-  unreachable: Unreachable[],
+  down: Down,
   signal: AbortSignal,
 ): Promise<Target> {
-  const [config, count] = await Promise.all([
-    orNull(
-      read<{ connection_details?: { max_open_connections?: number } }>(
-        `${pathOf(mount)}config/${encodeURIComponent(name)}`,
-        { signal },
-      ),
-    ),
-    orNull(
-      read<{ lease_count: number }>("sys/leases/count", { query: { target: name, mount }, signal }),
-    ),
-  ]);
+  const count = await orNull(
+    read<{ lease_count: number }>("sys/leases/count", { query: { target: name, mount }, signal }),
+  );
+  const isIt = (one: { mount: string; target: string }) =>
+    one.mount === mount && one.target === name;
   return {
     mount,
     name,
-    connections: config?.connection_details?.max_open_connections ?? null,
+    connections: down.connections.find(isIt) ?? null,
     leases: count?.lease_count ?? null,
-    unreachable: unreachable.find((one) => one.mount === mount && one.target === name) ?? null,
+    unreachable: down.unreachable.find(isIt) ?? null,
     observed: "",
   };
 }
 
 async function load(signal: AbortSignal): Promise<Targets> {
   const [down, mounts, gauges, observed] = await Promise.all([
-    read<{ unreachable: Unreachable[] }>("sys/targets", { signal }),
+    read<Down>("sys/targets", { signal }),
     orNull(
       read<{ secret?: Record<string, { type: string }> }>("sys/internal/ui/mounts", { signal }),
     ),
@@ -104,7 +112,7 @@ async function load(signal: AbortSignal): Promise<Targets> {
     const names = await orNull(list<{ keys: string[] }>(`${pathOf(mount)}config`, { signal }));
     targets.push(
       ...(await Promise.all(
-        (names?.keys ?? []).map((name) => describe(mount, name, down.unreachable, signal)),
+        (names?.keys ?? []).map((name) => describe(mount, name, down, signal)),
       )),
     );
   }
@@ -161,7 +169,10 @@ function TargetCard({ target }: { target: Target }) {
       </header>
       <Facts>
         <Fact name="Live leases">{target.leases ?? ""}</Fact>
-        <Fact name="Connections, at most">{target.connections ?? ""}</Fact>
+        <Fact name="Connections in use">
+          {target.connections && `${target.connections.in_use} of ${target.connections.max}`}
+        </Fact>
+        <Fact name="Waiting for one">{target.connections?.waiting ?? ""}</Fact>
         {unreachable && (
           <>
             <Fact name="Failed tries">{unreachable.failures}</Fact>
