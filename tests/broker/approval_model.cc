@@ -10,7 +10,8 @@ constexpr Millis kRoleMax = Seconds{3600};
 constexpr Millis kDeniedPause = std::chrono::minutes{5};
 constexpr Millis kRetryWindow = Seconds{10};
 constexpr int kPendingMax = 10;
-constexpr std::size_t kSameMax = 20;
+constexpr std::size_t kDeniedSeen = 20;  // of one wish, the newest
+constexpr std::size_t kClaimedSeen = 5;  // likewise
 
 // Whether different people can be found for all places: tries every way of filling them.
 bool can_fill(std::vector<int> places, const std::vector<std::set<int>>& people,
@@ -105,6 +106,12 @@ std::optional<Errc> ApprovalModel::check_terms(const Wish& wish) const {
 
 std::optional<Outcome> ApprovalModel::earlier(const Wish& wish) {
   std::vector<std::size_t> superseded;
+  const auto is_replaceable = [this](std::size_t i) {
+    return all[i].state == "pending" || all[i].state == "approved";
+  };
+  const auto is_outdated = [&](std::size_t i) {
+    return is_replaceable(i) && !is_same_content(all[i]);
+  };
   if (!wish.key.empty()) {
     std::vector<std::size_t> with_key;
     for (std::size_t i = 0; i < all.size(); ++i)
@@ -115,11 +122,11 @@ std::optional<Outcome> ApprovalModel::earlier(const Wish& wish) {
     });
     std::optional<Outcome> found;
     for (const std::size_t i : with_key) {
-      if (all[i].wish.content == wish.content && is_same_wish(all[i], wish)) {
+      if (all[i].wish.content == wish.content && is_same_wish(all[i], wish) && !is_outdated(i)) {
         found = Outcome{.asked = i};
         break;
       }
-      if (all[i].state == "pending" || all[i].state == "approved") superseded.push_back(i);
+      if (is_replaceable(i)) superseded.push_back(i);
     }
     if (found) {
       for (const std::size_t i : superseded) close(all[i], "superseded");
@@ -132,20 +139,23 @@ std::optional<Outcome> ApprovalModel::earlier(const Wish& wish) {
   // What is refused changes nothing: the superseding goes with it.
   std::optional<Outcome> out;
   auto same = newest_first(wish);
-  same.resize(std::min(same.size(), kSameMax));
   for (const std::size_t i : same) {
     const Asked& found = all[i];
     if (is_superseded(i)) continue;
     const bool waits = found.state == "pending" && found.expires > now;
     const bool usable = found.state == "approved" && *found.claim_until > now;
-    if ((waits || usable) && is_same_wish(found, wish)) {
+    if (!(waits || usable) || !is_same_wish(found, wish)) continue;
+    if (!is_outdated(i)) {
       out = Outcome{.asked = i};
       break;
     }
-    if (found.state == "denied" && now - *found.closed < kDeniedPause)
-      return Outcome{.error = Errc::kQuotaExceeded};
+    superseded.push_back(i);
   }
   if (!out) {
+    same.resize(std::min(same.size(), kDeniedSeen));
+    for (const std::size_t i : same)
+      if (all[i].state == "denied" && now - *all[i].closed < kDeniedPause)
+        return Outcome{.error = Errc::kQuotaExceeded};
     int pending = 0;
     for (std::size_t i = 0; i < all.size(); ++i)
       if (all[i].wish.requester == wish.requester && all[i].state == "pending" && !is_superseded(i))
@@ -368,14 +378,14 @@ Outcome ApprovalModel::read(const Wish& wish) {
   const Policy& rule = policies_[static_cast<std::size_t>(policy)];
   if (!rule.allows) return {.error = Errc::kPermissionDenied};
   auto same = newest_first(wish);
-  same.resize(std::min(same.size(), kSameMax));
+  for (const std::size_t i : same)
+    if (is_same_wish(all[i], wish) && !why_not_claimable(all[i])) return issue(i);
+  same.resize(std::min(same.size(), kClaimedSeen));
   for (const std::size_t i : same) {
     const Asked& found = all[i];
-    if (!is_same_wish(found, wish)) continue;
     const bool just_claimed =
         found.state == "claimed" && !found.wish.task && *found.claimed + kRetryWindow > now;
-    if (why_not_claimable(found) && !just_claimed) continue;
-    return issue(i);
+    if (just_claimed && is_same_wish(found, wish)) return issue(i);
   }
   return ask(wish);
 }
