@@ -236,8 +236,8 @@ void ApprovalService::unclaim(const std::string& id, const std::string& lease_id
 }
 
 Status ApprovalService::supersede(const Approval& seen, std::string_view why) {
-  const WallTime now = parts_.clock.wall();
   RETURN_IF_ERROR(change(seen.id, [&](Approval& approval, std::string& event) -> Status {
+    const WallTime now = parts_.clock.wall();
     // Its lease lives its own life: what is asked for anew does not end it.
     if (approval.state == ApprovalState::kClaimed && !approval.task) return claimed_already();
     const bool waits =
@@ -254,8 +254,10 @@ Status ApprovalService::supersede(const Approval& seen, std::string_view why) {
 
 // ---- time --------------------------------------------------------------------------------------
 
-Status ApprovalService::run_one(const std::string& id, WallTime now) {
+Status ApprovalService::run_one(const std::string& id) {
   const auto changed = change(id, [&](Approval& approval, std::string& event) -> Status {
+    // Decisions are in the order of their times: others were made since this one was looked for.
+    const WallTime now = parts_.clock.wall();
     const auto due = approval.due_at();
     if (!due || *due > now) return Error{Errc::kConflict, "nothing is due"};
     const auto close = [&](ApprovalState state, Verdict verdict, std::string_view name) {
@@ -289,7 +291,7 @@ Status ApprovalService::run_due() {
   const WallTime now = parts_.clock.wall();
   for (;;) {
     ASSIGN_OR_RETURN(const auto due, parts_.store.due(now, kDueAtOnce));
-    for (const std::string& id : due) RETURN_IF_ERROR(run_one(id, now));
+    for (const std::string& id : due) RETURN_IF_ERROR(run_one(id));
     if (due.size() < kDueAtOnce) return ok();
   }
 }

@@ -192,7 +192,7 @@ class ApprovalService {
 
   Result<Approval> change(const std::string& id,
                           const std::function<Status(Approval&, std::string& event)>& change);
-  Status run_one(const std::string& id, WallTime now);
+  Status run_one(const std::string& id);
   Status tell(store::Writer& writer, const std::string& event, const Approval& approval) const;
   void publish(const Approval& approval) const;
 
