@@ -88,7 +88,7 @@ test("leases: filter, look at one, end it with a receipt", async () => {
   await dialog.waitFor();
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "End lease");
+  await page.waitForFunction(() => document.activeElement.textContent === "End lease");
   await page.getByRole("button", { name: "End lease" }).click();
   await olga.record("dialog");
   await dialog.getByRole("button", { name: "End now" }).click();
@@ -198,11 +198,11 @@ test("the keyboard alone: the skip link, and focus that follows the page", async
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
   await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "page-title");
+  await page.waitForFunction(() => document.activeElement.id === "page-title");
   await page.getByRole("link", { name: "Agents" }).focus();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Agents" }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.id), "page-title");
+  await page.waitForFunction(() => document.activeElement.id === "page-title");
 });
 
 test("an injected script does not run", async () => {
