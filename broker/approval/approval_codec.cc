@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "broker/attribution.h"
+#include "broker/stored_attribution.h"
 
 namespace curfew::broker {
 namespace {
@@ -31,33 +32,6 @@ std::string context_of(const std::string& name_space, const Approval& approval) 
 }
 
 // ---- parts --------------------------------------------------------------------------------------
-
-Json to_json(const engines::Attribution& by) {
-  return {{"entity_id", by.entity_id}, {"display_name", by.display_name},
-          {"agent", by.agent},         {"token_accessor", by.token_accessor},
-          {"purpose", by.purpose},     {"session", by.session},
-          {"trace_id", by.trace_id},   {"remote_address", by.remote_address},
-          {"ticket", by.ticket},       {"entity_name", by.entity_name},
-          {"human", by.human},         {"human_id", by.human_id},
-          {"sub_agent", by.sub_agent}};
-}
-
-engines::Attribution attribution_from(const Json& json) {
-  const auto text = [&](const char* name) { return json.at(name).get<std::string>(); };
-  return {.entity_id = text("entity_id"),
-          .display_name = text("display_name"),
-          .agent = text("agent"),
-          .token_accessor = text("token_accessor"),
-          .purpose = text("purpose"),
-          .session = text("session"),
-          .trace_id = text("trace_id"),
-          .remote_address = text("remote_address"),
-          .ticket = text("ticket"),
-          .entity_name = text("entity_name"),
-          .human = text("human"),
-          .human_id = text("human_id"),
-          .sub_agent = text("sub_agent")};
-}
 
 Json to_json(const std::vector<ApproverGroup>& groups) {
   Json out = Json::array();
@@ -123,13 +97,19 @@ std::optional<ApprovalTask> task_from(const Json& json) {
 }
 
 Json to_json(const ApprovalRequester& requester) {
-  return {{"by", to_json(requester.by)},    {"kind", requester.kind},
-          {"owner", requester.owner},       {"home", requester.home},
-          {"excluded", requester.excluded}, {"excluded_groups", requester.excluded_groups}};
+  Json by = to_stored(requester.by);
+  by["entity_id"] = requester.by.entity_id;
+  return {{"by", std::move(by)},
+          {"kind", requester.kind},
+          {"owner", requester.owner},
+          {"home", requester.home},
+          {"excluded", requester.excluded},
+          {"excluded_groups", requester.excluded_groups}};
 }
 
 ApprovalRequester requester_from(const Json& json, std::string key) {
-  return {.by = attribution_from(json.at("by")),
+  const Json& by = json.at("by");
+  return {.by = attribution_from_stored(by, by.at("entity_id").get<std::string>()),
           .key = std::move(key),
           .kind = json.at("kind").get<std::string>(),
           .owner = json.at("owner").get<std::string>(),

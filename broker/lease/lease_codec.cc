@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "broker/attribution.h"
+#include "broker/stored_attribution.h"
 
 namespace curfew::broker {
 namespace {
@@ -58,42 +59,11 @@ std::string context_of(const std::string& name_space, const Lease& lease,
   return dump_json(columns);
 }
 
-Json attribution_to_json(const engines::Attribution& from) {
-  return {{"display_name", from.display_name},
-          {"agent", from.agent},
-          {"token_accessor", from.token_accessor},
-          {"purpose", from.purpose},
-          {"session", from.session},
-          {"trace_id", from.trace_id},
-          {"remote_address", from.remote_address},
-          {"ticket", from.ticket},
-          {"entity_name", from.entity_name},
-          {"human", from.human},
-          {"human_id", from.human_id},
-          {"sub_agent", from.sub_agent}};
-}
-
-engines::Attribution attribution_from_json(const Json& from, std::string entity_id) {
-  return {.entity_id = std::move(entity_id),
-          .display_name = from.value("display_name", ""),
-          .agent = from.value("agent", ""),
-          .token_accessor = from.value("token_accessor", ""),
-          .purpose = from.value("purpose", ""),
-          .session = from.value("session", ""),
-          .trace_id = from.value("trace_id", ""),
-          .remote_address = from.value("remote_address", ""),
-          .ticket = from.value("ticket", ""),
-          .entity_name = from.value("entity_name", ""),
-          .human = from.value("human", ""),
-          .human_id = from.value("human_id", ""),
-          .sub_agent = from.value("sub_agent", "")};
-}
-
 Json body_of(const Lease& lease) {
   Json phases = Json::object();
   for (const auto& [name, note] : lease.phases) phases[name] = note;
   return {{"handle", lease.handle.fields},
-          {"attribution", attribution_to_json(lease.attribution)},
+          {"attribution", to_stored(lease.attribution)},
           {"ttl_default", lease.ttl_default.count()},
           {"ttl_max", lease.ttl_max.count()},
           {"renewable", lease.renewable},
@@ -154,7 +124,7 @@ Result<Lease> open_lease(const store::Barrier& barrier, const store::Row& row) {
   lease.handle.fields = body.at("handle");
   if (labels) lease.handle.name = labels->name;
   lease.attribution =
-      attribution_from_json(body.at("attribution"), std::move(lease.attribution.entity_id));
+      attribution_from_stored(body.at("attribution"), std::move(lease.attribution.entity_id));
   lease.ttl_default = Millis{body.at("ttl_default").get<std::int64_t>()};
   lease.ttl_max = Millis{body.at("ttl_max").get<std::int64_t>()};
   lease.renewable = body.at("renewable").get<bool>();
