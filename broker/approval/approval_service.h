@@ -85,7 +85,7 @@ class ApprovalService {
     Notify notify;  // may be empty
     // Makes leases due; those that are not there count as ended. Likewise in the transaction.
     std::function<Status(store::Writer&, const std::vector<std::string>& leases)> end_leases;
-    std::function<void()> due_changed;  // something is due sooner than next_due() has said
+    std::function<void()> due_changed;  // what is due may have changed: look again soon
   };
   ApprovalService(Parts parts, ApprovalOptions options);
 
@@ -152,7 +152,6 @@ class ApprovalService {
   Status run_due();
   // Removes what has been closed for long enough.
   Status tidy();
-  Result<std::optional<WallTime>> next_due() const { return parts_.store.next_due(); }
 
   Result<std::optional<Approval>> get(const std::string& id) const { return parts_.store.get(id); }
   const ApprovalStore& store() const { return parts_.store; }

@@ -192,20 +192,6 @@ Result<std::vector<std::string>> ApprovalStore::due(WallTime now, std::size_t li
   return out;
 }
 
-Result<std::optional<WallTime>> ApprovalStore::next_due() const {
-  std::optional<WallTime> out;
-  RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {
-    ASSIGN_OR_RETURN(
-        const auto row,
-        reader.query_one("SELECT due_at FROM approvals WHERE namespace = $1 AND due_at "
-                         "IS NOT NULL ORDER BY due_at LIMIT 1",
-                         {barrier_.name_space()}));
-    if (row) out = from_unix_millis(row->integer(0));
-    return ok();
-  }));
-  return out;
-}
-
 Result<ApprovalStore::Counts> ApprovalStore::counts(WallTime now) const {
   Counts out;
   RETURN_IF_ERROR(database_.read([&](const store::Reader& reader) -> Status {

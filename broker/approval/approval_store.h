@@ -72,8 +72,6 @@ class ApprovalStore {
 
   // Ids of what is due, the longest first.
   Result<std::vector<std::string>> due(WallTime now, std::size_t limit) const;
-  // When something is due next; nullopt: never.
-  Result<std::optional<WallTime>> next_due() const;
 
   // By state, and the reviews of break glasses that are open and overdue.
   struct Counts {
